@@ -1,0 +1,1 @@
+//! Block sync: parallel bodies, in-order commit.

@@ -1,0 +1,1 @@
+//! Header sync: checkpoint segments, tip following, reorgs.

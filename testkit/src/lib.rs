@@ -1,0 +1,1 @@
+//! Worlds, hostile peers and the tests of the whole house.

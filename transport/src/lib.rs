@@ -1,0 +1,1 @@
+//! Peers, streams and supervised routines over QUIC. Knows no chain word.

@@ -1,0 +1,1 @@
+//! The facade an embedder names, the Zcash rules, the store and the stand-alone node.

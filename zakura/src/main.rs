@@ -1,0 +1,3 @@
+//! The stand-alone node.
+
+fn main() {}
