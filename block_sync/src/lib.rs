@@ -1,1 +1,3 @@
-//! Block sync: parallel bodies, in-order commit.
+//! Block sync: bodies from many peers at once, committed in order.
+
+pub mod ports;

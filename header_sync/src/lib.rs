@@ -1,1 +1,4 @@
-//! Header sync: checkpoint segments, tip following, reorgs.
+//! Header sync: checkpoint segments in parallel, tip following, reorgs.
+
+pub mod chain;
+pub mod ports;

@@ -1,1 +1,39 @@
 //! Peers, streams and supervised routines over QUIC. Knows no chain word.
+//!
+//! ```text
+//!  UDP ── quic ── handshake ── connection actor ──┬── stream: supervise(drive(machine, session))
+//!                                  ▲              ├── stream: supervise(service.run(session))
+//!                                  │              └── stream: supervise(service.answer(request))
+//!                              pool actor ── dials, admits, one registered connection per peer
+//! ```
+//!
+//! A service declares its streams as data ([`StreamSpec`]) and runs one session per peer per stream ([`Service`]).
+//! The module [`routine`] holds the kit a service is built from: [`routine::Machine`] and [`routine::drive()`], the
+//! [`routine::RangeQueue`], budgets and the work pool.
+
+#[cfg(panic = "abort")]
+compile_error!("supervised routines turn panics into values and need panic = \"unwind\"");
+
+pub mod routine;
+pub mod wire;
+
+mod cancel;
+mod capability;
+mod exit;
+mod fault;
+mod fence;
+mod peer;
+mod service;
+mod session;
+mod stream;
+
+pub use cancel::Cancel;
+pub use capability::Capabilities;
+pub use exit::{Action, Exit, Violation};
+pub use fault::{FaultClass, FaultGroup};
+pub use fence::{Fence, Slot};
+pub use peer::{Direction, PeerAddr, PeerAddrError, PeerId, PeerIdError, PeerInfo};
+pub use service::{Registry, RegistryError, Service};
+pub use session::{FrameError, FrameReceiver, FrameSender, OUTBOX_BYTES, Request, Session};
+pub use stream::{Mode, Opener, PayloadCap, StreamKind, StreamSpec};
+pub use wire::Frame;

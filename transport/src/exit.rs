@@ -1,0 +1,111 @@
+//! Why a routine ended, and the one table from that to the connection.
+
+use crate::FaultClass;
+use std::fmt;
+
+/// A peer's provable fault: the class, the rule it broke, and the evidence in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    class: FaultClass,
+    rule: &'static str,
+    evidence: String,
+}
+
+impl Violation {
+    /// Bytes that break a codec.
+    #[must_use]
+    pub fn malformed(rule: &'static str, evidence: impl Into<String>) -> Self {
+        Self { class: FaultClass::Malformed, rule, evidence: evidence.into() }
+    }
+
+    /// A decodable message that breaks a contract of the session.
+    #[must_use]
+    pub fn protocol(rule: &'static str, evidence: impl Into<String>) -> Self {
+        Self { class: FaultClass::Protocol, rule, evidence: evidence.into() }
+    }
+
+    /// Content that is provably wrong.
+    #[must_use]
+    pub fn proven_invalid(rule: &'static str, evidence: impl Into<String>) -> Self {
+        Self { class: FaultClass::ProvenInvalid, rule, evidence: evidence.into() }
+    }
+
+    /// The class: always one for which [`FaultClass::closes`] holds.
+    #[must_use]
+    pub const fn class(&self) -> FaultClass {
+        self.class
+    }
+
+    /// The rule's name, from the code and never from the peer: safe as a label.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        self.rule
+    }
+
+    /// What was seen.
+    #[must_use]
+    pub fn evidence(&self) -> &str {
+        &self.evidence
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({:?})", self.rule, self.evidence, self.class)
+    }
+}
+
+/// Why a routine ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Exit {
+    /// A clean end: the peer finished the stream, the connection went, or we were asked to stop.
+    Closed {
+        /// Whether the stream may be opened again on this connection, after a pause.
+        reopen: bool,
+    },
+    /// The peer's provable fault.
+    Violation(Violation),
+    /// Our own reason; never the peer's fault. The stream is parked and may be opened again.
+    Local(&'static str),
+    /// A bug of ours, contained.
+    Panicked(String),
+}
+
+/// What an [`Exit`] does to the stream and the connection under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// FIN and STOP_SENDING 0 on the stream; the connection stays (wire 1.5).
+    Park {
+        /// Whether the stream may be opened again.
+        reopen: bool,
+    },
+    /// Close the connection with code 0 and no reason, as existing nodes do for a fatal fault (wire 1.5).
+    CloseConnection,
+}
+
+impl Exit {
+    /// The one mapping from a routine's end to what happens to the connection.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Closed { reopen } => Action::Park { reopen: *reopen },
+            Self::Local(_) => Action::Park { reopen: true },
+            Self::Violation(_) | Self::Panicked(_) => Action::CloseConnection,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_has_one_action() {
+        let violation = Exit::Violation(Violation::protocol("rule", "seen"));
+        assert_eq!(violation.action(), Action::CloseConnection);
+        assert_eq!(Exit::Panicked("boom".into()).action(), Action::CloseConnection);
+        assert_eq!(Exit::Local("store").action(), Action::Park { reopen: true });
+        assert_eq!(Exit::Closed { reopen: false }.action(), Action::Park { reopen: false });
+    }
+}

@@ -1,0 +1,159 @@
+//! What a routine is handed: the peer, frames in, frames out, a way to be told to end.
+
+use crate::{Cancel, Fence, Frame, PeerInfo, Violation};
+use std::collections::VecDeque;
+use tokio::sync::mpsc;
+
+/// Frame bytes a sender holds before [`FrameSender::has_room`] says no: bounds what one peer that does not read can
+/// make us keep, and keeps answers close behind the data in front of them.
+pub const OUTBOX_BYTES: usize = 256 * 1024;
+
+/// Why frames stopped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The peer broke a rule of frames.
+    #[error("{0}")]
+    Violation(Violation),
+    /// The stream or its connection is gone; nobody's fault.
+    #[error("the stream is gone")]
+    Gone,
+    /// The peer took nothing for the write deadline.
+    #[error("the peer took no byte within the write deadline")]
+    Stalled,
+}
+
+/// The receiving half of an ordered stream.
+#[derive(Debug)]
+pub struct FrameReceiver {
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Memory(mpsc::Receiver<Frame>),
+}
+
+impl FrameReceiver {
+    /// The next frame, or `None` once the peer has finished the stream. Cancel-safe: a frame half received stays.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Violation`] if the peer broke a bound of the stream, [`FrameError::Gone`] if the stream broke off.
+    pub async fn recv(&mut self) -> Result<Option<Frame>, FrameError> {
+        match &mut self.source {
+            Source::Memory(frames) => Ok(frames.recv().await),
+        }
+    }
+}
+
+/// The sending half of an ordered stream: a small outbox, flushed under back-pressure.
+#[derive(Debug)]
+pub struct FrameSender {
+    outbox: VecDeque<Frame>,
+    bytes: usize,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Memory(mpsc::Sender<Frame>),
+}
+
+impl FrameSender {
+    /// Whether the outbox takes another frame now.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.bytes < OUTBOX_BYTES
+    }
+
+    /// Whether every pushed frame has been handed to the stream.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Puts a frame into the outbox. It always fits: ask [`has_room`](Self::has_room) first, so that the outbox never
+    /// holds more than [`OUTBOX_BYTES`] and one frame.
+    pub fn push(&mut self, frame: Frame) {
+        self.bytes = self.bytes.saturating_add(frame.wire_len());
+        self.outbox.push_back(frame);
+    }
+
+    /// Hands the outbox to the stream, waiting for the peer's credit. Cancel-safe: what is not handed over stays.
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError::Gone`] or [`FrameError::Stalled`].
+    pub async fn flush(&mut self) -> Result<(), FrameError> {
+        while !self.outbox.is_empty() {
+            match &self.sink {
+                Sink::Memory(frames) => {
+                    let slot = frames.reserve().await.map_err(|_| FrameError::Gone)?;
+                    if let Some(frame) = self.outbox.pop_front() {
+                        self.bytes = self.bytes.saturating_sub(frame.wire_len());
+                        slot.send(frame);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Pushes one frame and flushes: the plain way for a routine written by hand.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub async fn send(&mut self, frame: Frame) -> Result<(), FrameError> {
+        self.push(frame);
+        self.flush().await
+    }
+}
+
+/// One ordered stream with one peer, for the life of one routine.
+#[derive(Debug)]
+pub struct Session {
+    /// The peer and its connection.
+    pub peer: PeerInfo,
+    /// The session's own generation: work taken and events sent carry it.
+    pub generation: Fence,
+    /// Frames from the peer.
+    pub frames_in: FrameReceiver,
+    /// Frames to the peer.
+    pub frames_out: FrameSender,
+    /// Asks the routine to end.
+    pub cancel: Cancel,
+}
+
+impl Session {
+    /// Two sessions joined in memory, each with `depth` frames in flight at most: for tests of routines and for worlds
+    /// that need no packets. `left` describes the peer that the first session talks to.
+    #[must_use]
+    pub fn pair(left: PeerInfo, right: PeerInfo, depth: usize) -> (Self, Self) {
+        let (to_right, from_left) = mpsc::channel(depth);
+        let (to_left, from_right) = mpsc::channel(depth);
+        let session = |peer, source, sink| Self {
+            peer,
+            generation: Fence::mint(),
+            frames_in: FrameReceiver { source: Source::Memory(source) },
+            frames_out: FrameSender { outbox: VecDeque::new(), bytes: 0, sink: Sink::Memory(sink) },
+            cancel: Cancel::new(),
+        };
+        (session(left, from_right, to_right), session(right, from_left, to_left))
+    }
+}
+
+/// One request of a request/response stream, to be answered on [`responses`](Self::responses).
+#[derive(Debug)]
+pub struct Request {
+    /// Who asks.
+    pub peer: PeerInfo,
+    /// The id from the stream's prelude (wire 4.5).
+    pub id: u64,
+    /// The one request frame.
+    pub frame: Frame,
+    /// Where answers go; the stream is finished when the routine returns.
+    pub responses: FrameSender,
+    /// Asks the routine to end: the exchange's deadline, or the connection's end.
+    pub cancel: Cancel,
+}
