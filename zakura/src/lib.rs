@@ -1,1 +1,3 @@
 //! The facade an embedder names, the Zcash rules, the store and the stand-alone node.
+
+pub mod zcash;
