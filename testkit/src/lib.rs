@@ -1,1 +1,3 @@
 //! Worlds, hostile peers and the tests of the whole house.
+
+pub mod architecture;

@@ -1,0 +1,109 @@
+//! Who may know whom.
+
+use super::crates::Manifest;
+use super::pattern::{file_fits, file_fits_any};
+use super::{House, Offence};
+
+/// The arrows of the house: each member (a folder pattern) and the members it may know. Tests and build scripts count.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("transport", &[]),
+    ("header_sync", &["transport"]),
+    ("block_sync", &["header_sync", "transport"]),
+    ("discovery", &["transport"]),
+    ("zakura/services/*", &["transport"]),
+    ("zakura", &["transport", "header_sync", "block_sync", "discovery", "zakura/services/*"]),
+    ("testkit", &["transport", "header_sync", "block_sync", "discovery", "zakura", "zakura/services/*"]),
+];
+
+/// Crates that stay behind `transport`'s door.
+const QUIC: [&str; 5] = ["quinn", "quinn_proto", "quinn_udp", "rustls", "webpki"];
+
+/// The one place that names them, so that tests can swap the socket and the clock.
+const QUIC_HOME: &str = "transport/src/quic/**";
+
+pub(super) fn manifests(house: &House) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for member in &house.members {
+        let Some(allowed) = arrows_of(&member.folder) else {
+            let what = format!("`{}` has no place in the house", member.folder);
+            offences.push(Offence::new(
+                &member.path,
+                1,
+                what,
+                "add its arrows to the architecture test, or drop it",
+            ));
+            continue;
+        };
+        for dependency in member.dependencies(&house.root) {
+            let Some(target) = member_called(house, &dependency.package) else { continue };
+            if !file_fits_any(allowed, &target.folder) {
+                let what = format!("arrow {} -> {}", member.folder, target.folder);
+                offences.push(Offence::new(&member.path, dependency.line, what, REMEDY));
+            }
+        }
+    }
+    offences
+}
+
+const REMEDY: &str = "arrows point down: move the code to the lower member or pass a port in";
+
+pub(super) fn sources(house: &House) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for source in &house.sources {
+        let Some(home) = home_of(house, &source.path) else { continue };
+        let allowed = arrows_of(&home.folder).unwrap_or_default();
+        for mention in &source.facts.mentions {
+            let Some(first) = mention.path.first() else { continue };
+            if !mention.import && mention.path.len() == 1 {
+                continue; // A local of that name.
+            }
+            let Some(target) = member_called(house, &first.replace('_', "-")) else { continue };
+            if target.folder != home.folder && !file_fits_any(allowed, &target.folder) {
+                let what = format!("arrow {} -> {}", home.folder, target.folder);
+                offences.push(Offence::new(&source.path, mention.line, what, REMEDY));
+            }
+        }
+    }
+    offences
+}
+
+pub(super) fn quic_behind_its_door(house: &House) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    let remedy = format!("only {QUIC_HOME} names it: use transport's own types");
+    for source in house.sources.iter().filter(|source| !file_fits(QUIC_HOME, &source.path)) {
+        for mention in &source.facts.mentions {
+            let Some(first) = mention.path.first() else { continue };
+            if QUIC.contains(&first.as_str()) && (mention.import || mention.path.len() > 1) {
+                offences.push(Offence::new(
+                    &source.path,
+                    mention.line,
+                    format!("`{first}` is named"),
+                    &remedy,
+                ));
+            }
+        }
+    }
+    for member in house.members.iter().filter(|member| member.folder != "transport") {
+        for dependency in member.dependencies(&house.root) {
+            if QUIC.contains(&dependency.package.replace('-', "_").as_str()) {
+                let what = format!("dependency on `{}`", dependency.package);
+                offences.push(Offence::new(&member.path, dependency.line, what, &remedy));
+            }
+        }
+    }
+    offences
+}
+
+fn arrows_of(folder: &str) -> Option<&'static [&'static str]> {
+    ARROWS.iter().find(|(member, _)| file_fits(member, folder)).map(|(_, allowed)| *allowed)
+}
+
+fn member_called<'h>(house: &'h House, package: &str) -> Option<&'h Manifest> {
+    house.members.iter().find(|member| member.package() == Some(package))
+}
+
+/// The member a file belongs to: the innermost one, as members may be nested.
+fn home_of<'h>(house: &'h House, path: &str) -> Option<&'h Manifest> {
+    let around = house.members.iter().filter(|member| path.starts_with(&format!("{}/", member.folder)));
+    around.max_by_key(|member| member.folder.len())
+}
