@@ -131,18 +131,18 @@ impl Collector {
         before: Option<&TokenTree>,
         mut rest: &'t [TokenTree],
     ) -> &'t [TokenTree] {
-        match before {
-            Some(TokenTree::Punct(dot)) if dot.as_char() == '.' => {
-                let word = self.word(first, first.span());
-                self.facts.methods.push(word);
-            }
-            Some(TokenTree::Ident(keyword)) if DEFINING.iter().any(|word| keyword == word) => {
-                self.name(first)
-            }
-            _ => {}
-        }
         if first == "async" || first == "await" {
             self.wait(&first.to_string(), first.span());
+        }
+        if called_on_a_value(before) {
+            let word = self.word(first, first.span());
+            self.facts.methods.push(word);
+            return rest;
+        }
+        if let Some(TokenTree::Ident(keyword)) = before
+            && DEFINING.iter().any(|word| keyword == word)
+        {
+            self.name(first);
         }
         let mut path = vec![first.to_string()];
         while let [TokenTree::Punct(a), TokenTree::Punct(b), TokenTree::Ident(next), tail @ ..] = rest
@@ -184,6 +184,10 @@ impl Collector {
     }
 }
 
+fn called_on_a_value(before: Option<&TokenTree>) -> bool {
+    matches!(before, Some(TokenTree::Punct(dot)) if dot.as_char() == '.')
+}
+
 /// Words after which a macro's tokens define a name.
 const DEFINING: [&str; 6] = ["struct", "enum", "trait", "fn", "mod", "type"];
 
@@ -198,6 +202,12 @@ impl<'ast> Visit<'ast> for Collector {
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         item.attrs.iter().for_each(|attribute| self.attribute(attribute, false));
         self.import(&item.tree, &[]);
+    }
+
+    fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
+        let name = item.rename.as_ref().map_or(&item.ident, |(_, name)| name);
+        self.bring(vec![item.ident.to_string()], &[], name);
+        visit::visit_item_extern_crate(self, item);
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {

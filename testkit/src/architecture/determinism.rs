@@ -84,7 +84,8 @@ pub(super) fn ed25519_only(house: &House) -> Vec<Offence> {
 pub(super) fn bounded_channels(house: &House) -> Vec<Offence> {
     let bans = [
         "*::unbounded_channel",
-        "*::unbounded",
+        "*::mpsc::unbounded",
+        "crossbeam_channel::unbounded",
         "*::UnboundedSender",
         "*::UnboundedReceiver",
         "std::sync::mpsc::channel",
