@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::{
     blame::Blame,
     hash::sha256d,
-    header::{Header, HeaderError},
+    header::{FIXED_BYTES, Header, HeaderError},
     network::Network,
     reader::{Reader, WalkError},
     tx::{MIN_TX_BYTES, Transaction},
@@ -35,8 +35,8 @@ pub enum BodyReject {
     /// It is no serialized block.
     #[error("malformed block: {reason}")]
     Malformed {
-        /// What is wrong.
-        reason: String,
+        /// What is wrong, and where.
+        reason: WalkError,
     },
     /// The transactions are not those the header commits to.
     #[error("the transactions do not give the header's merkle root")]
@@ -83,14 +83,21 @@ impl From<WalkError> for BodyReject {
             WalkError::Short { .. }
             | WalkError::LongCompactSize { .. }
             | WalkError::Count { .. }
-            | WalkError::Form { .. } => Self::Malformed { reason: error.to_string() },
+            | WalkError::Form { .. } => Self::Malformed { reason: error },
         }
     }
 }
 
 impl From<HeaderError> for BodyReject {
     fn from(error: HeaderError) -> Self {
-        Self::Malformed { reason: error.to_string() }
+        let form = |what, at| WalkError::Form { what, at };
+        match error {
+            HeaderError::Malformed(reason) => reason.into(),
+            HeaderError::SolutionLength { .. } => {
+                form("the solution has another network's length", FIXED_BYTES).into()
+            }
+            HeaderError::Trailing(_) => form("bytes follow the header", FIXED_BYTES).into(),
+        }
     }
 }
 
@@ -105,6 +112,7 @@ pub fn check_body(network: Network, raw: &[u8], expected_height: u32) -> Result<
     }
     let (header, mut reader) = split_header(network, raw)?;
     let count = reader.count(MIN_TX_BYTES, "transactions")?;
+    // At most 32 bytes for each 10 received.
     let mut ids = Vec::with_capacity(count);
     let mut coinbase = None;
     let mut auth_unverified = false;
@@ -248,7 +256,7 @@ mod tests {
         let network = Network::Regtest;
         let genesis = network.genesis();
         let malformed = |raw: &[u8]| match check_body(network, raw, 0) {
-            Err(BodyReject::Malformed { reason }) => reason,
+            Err(BodyReject::Malformed { reason }) => reason.to_string(),
             other => panic!("{other:?}"),
         };
         assert!(malformed(&[genesis, &[0]].concat()).contains("follow the last transaction"));

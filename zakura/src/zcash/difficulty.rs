@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::{
+    header::Header,
     network::{Network, REGTEST_BITS, TESTNET_MINIMUM_DIFFICULTY_FROM},
     target::{Target, TargetError},
     u256::U256,
@@ -36,6 +37,12 @@ pub struct Past {
     pub time: u32,
     /// The compact target.
     pub bits: u32,
+}
+
+impl From<&Header> for Past {
+    fn from(header: &Header) -> Self {
+        Self { time: header.time, bits: header.bits }
+    }
 }
 
 /// Why no target can be computed: the caller's ancestors are wrong, never a peer's header.

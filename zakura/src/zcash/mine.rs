@@ -215,7 +215,7 @@ mod tests {
             assert_eq!((facts.hash, facts.txs, facts.auth_unverified), (header.hash(), 1, false));
             let refused = check_body(NET, &block, height + 1);
             assert_eq!(refused, Err(BodyReject::CoinbaseHeight { expected: height + 1 }));
-            past.push(Past { time: header.time, bits: header.bits });
+            past.push(Past::from(&header));
             prev = header.hash();
         }
     }
