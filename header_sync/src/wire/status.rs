@@ -1,0 +1,71 @@
+//! Status (type 1): what a peer has, and what may be asked of it.
+
+use super::{message::TYPE_STATUS, reader::Reader};
+use crate::chain::{BlockRef, Height, Work};
+use bytes::{BufMut, Bytes, BytesMut};
+use zakura_transport::wire::Malformed;
+
+/// Bytes of every Status (wire 5.2).
+pub(super) const STATUS_BYTES: usize = 123;
+
+/// A peer's chain and its limits. Everything in it is a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The sender's finalized block, from which `work` counts.
+    pub anchor: BlockRef,
+    /// Its best header.
+    pub tip: BlockRef,
+    /// Claimed work above the anchor up to the tip.
+    pub work: Work,
+    /// The lowest height it says it keeps. Existing nodes put their anchor here and still serve from genesis.
+    pub oldest: Height,
+    /// Headers it gives per response; asking for more is fatal. Zero: do not ask.
+    pub max_headers: u32,
+    /// Requests it takes at once. Zero: do not ask.
+    pub max_requests: u16,
+    /// Message bytes at most. Zero: do not ask.
+    pub max_bytes: u32,
+    /// Auxiliary schemas it can attach, bit n-1 for schema n.
+    pub aux_mask: u32,
+}
+
+impl Status {
+    /// Whether the sender may be asked: no cap is zero, and its tip is not below its own anchor (wire 5.2: such a
+    /// Status is recorded and ignored).
+    #[must_use]
+    pub fn is_askable(&self) -> bool {
+        let capped = self.max_headers == 0 || self.max_requests == 0 || self.max_bytes == 0;
+        !capped && self.anchor.height <= self.tip.height
+    }
+
+    pub(super) fn read(mut body: Reader) -> Result<Self, Malformed> {
+        let status = Self {
+            anchor: body.block("Status.anchor")?,
+            tip: body.block("Status.tip")?,
+            work: Work::from_le_bytes(body.array("Status.work")?),
+            oldest: body.height("Status.oldest")?,
+            max_headers: body.u32("Status.max_headers")?,
+            max_requests: body.u16("Status.max_requests")?,
+            max_bytes: body.u32("Status.max_bytes")?,
+            aux_mask: body.u32("Status.aux_mask")?,
+        };
+        body.end("Status")?;
+        Ok(status)
+    }
+
+    pub(super) fn write(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(STATUS_BYTES);
+        out.put_u8(TYPE_STATUS);
+        for block in [self.anchor, self.tip] {
+            out.put_u32_le(block.height.get());
+            out.put_slice(&block.hash.0);
+        }
+        out.put_slice(&self.work.to_le_bytes());
+        out.put_u32_le(self.oldest.get());
+        out.put_u32_le(self.max_headers);
+        out.put_u16_le(self.max_requests);
+        out.put_u32_le(self.max_bytes);
+        out.put_u32_le(self.aux_mask);
+        out.freeze()
+    }
+}
