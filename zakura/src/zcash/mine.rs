@@ -225,6 +225,12 @@ mod tests {
         let sizes = [None, Some(400), None];
         let chain = mine_chain(Parent::genesis(), 1, &sizes);
         assert_eq!(chain, mine_chain(Parent::genesis(), 1, &sizes));
+        let tip = Header::decode_prefix(NET, &chain[2]).unwrap().0.hash();
+        assert_eq!(
+            crate::zcash::hash::to_display(&tip),
+            "0c8ba0c7459379360b791729456550e72b71e229c5736c971c184002c73d32b9",
+            "pinned: the same on every machine"
+        );
         let branch = mine_block(Parent::genesis(), 2, Some(0));
         assert_ne!(branch, mine_block(Parent::genesis(), 1, Some(0)), "even the smallest");
         assert_eq!(branch[4..36], chain[0][4..36], "of the same parent");

@@ -150,11 +150,10 @@ impl U256 {
         let mut quotient = Self::ZERO;
         let mut rest = Self::ZERO;
         for index in (0..self.bits()).rev() {
-            // A bit shifted out of the top means that the true rest is above any divisor.
-            let lost = rest.bits() == 256;
+            // Never loses a bit: the rest is at most the part of self that was taken so far.
             rest = rest.shifted_up(1);
             rest.0[0] |= self.shifted_down(index).0[0] & 1;
-            if lost || rest >= divisor {
+            if rest >= divisor {
                 rest = rest.wrapping_sub(divisor);
                 let bit = Self::from(1).shifted_up(index);
                 quotient = quotient.overflowing_add(bit).0;
