@@ -1,3 +1,4 @@
 //! The facade an embedder names, the Zcash rules, the store and the stand-alone node.
 
+pub mod store;
 pub mod zcash;
