@@ -25,6 +25,7 @@ mod fence;
 mod peer;
 mod service;
 mod session;
+mod spawner;
 mod stream;
 
 pub use cancel::Cancel;
@@ -35,5 +36,6 @@ pub use fence::{Fence, Slot};
 pub use peer::{Direction, PeerAddr, PeerAddrError, PeerId, PeerIdError, PeerInfo};
 pub use service::{Registry, RegistryError, Service};
 pub use session::{FrameError, FrameReceiver, FrameSender, OUTBOX_BYTES, Request, Session};
+pub use spawner::{Spawner, StopReport};
 pub use stream::{Mode, Opener, PayloadCap, StreamKind, StreamSpec};
 pub use wire::Frame;

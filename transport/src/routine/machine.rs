@@ -1,6 +1,9 @@
 //! Sans-IO per-peer protocol state.
 
-use super::work::{Demand, Lease};
+use super::{
+    Command,
+    work::{Demand, Lease},
+};
 use crate::{Exit, Frame, Violation, wire::Malformed};
 use std::time::Instant;
 
@@ -28,7 +31,7 @@ pub trait Machine: Send + 'static {
     /// Shared state published by the reactor; only the newest value matters (it coalesces).
     type State: Clone + Send + Sync + 'static;
     /// An instruction of the reactor to this one routine; none is ever lost while the routine lives.
-    type Input: Send + 'static;
+    type Input: Command;
     /// What the reactor hears.
     type Event: Send + 'static;
     /// What the range queue holds.

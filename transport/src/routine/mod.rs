@@ -4,8 +4,20 @@
 //! routine is `drive(machine, session, ..)`, the only per-peer loop, run under supervision. A reactor owns what is
 //! truly shared and hears from routines through bounded events.
 
+mod budget;
+mod drive;
 mod machine;
+mod mailbox;
+mod supervise;
 mod work;
 
+pub use budget::{ByteBudget, Reservation};
+pub use drive::{Ends, drive};
 pub use machine::{Machine, Message};
-pub use work::{Demand, Lease};
+pub use mailbox::{
+    Command, EventReceiver, EventSender, Farewell, Gone, Inlet, Mailbox, Overflow, Published, Publisher,
+    events, inlet, publish,
+};
+pub(crate) use supervise::panic_message;
+pub use supervise::{TaskEnd, contain, supervise};
+pub use work::{Counts, Demand, Lease, RangeQueue};

@@ -1,0 +1,79 @@
+//! Panics become values.
+
+use crate::Exit;
+use futures::FutureExt;
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// How a contained task ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd<R> {
+    /// It returned.
+    Finished(R),
+    /// It panicked, with this message.
+    Panicked(String),
+}
+
+/// Runs a routine to exactly one [`Exit`]; a panic is [`Exit::Panicked`].
+///
+/// What the routine owns (leases, permits, farewells) is dropped before this returns.
+pub async fn supervise(routine: impl Future<Output = Exit>) -> Exit {
+    match contain(routine).await {
+        TaskEnd::Finished(exit) => exit,
+        TaskEnd::Panicked(message) => Exit::Panicked(message),
+    }
+}
+
+/// Runs any task to exactly one [`TaskEnd`].
+///
+/// What the task owns is dropped before this returns; a panic while dropping counts as the task's.
+pub async fn contain<R>(task: impl Future<Output = R>) -> TaskEnd<R> {
+    // Unwind-safe: what a panic leaves half done belongs to the task, and the task is dropped.
+    let mut task = Box::pin(task);
+    let end = AssertUnwindSafe(task.as_mut()).catch_unwind().await;
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+    match (end, dropped) {
+        (Ok(result), Ok(())) => TaskEnd::Finished(result),
+        (Err(panic), _) | (_, Err(panic)) => TaskEnd::Panicked(panic_message(&*panic)),
+    }
+}
+
+/// The words of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("while dropping");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_end_is_one_value() {
+        let closed = Exit::Closed { reopen: true };
+        assert_eq!(supervise(async { Exit::Closed { reopen: true } }).await, closed);
+        let local = supervise(async {
+            tokio::task::yield_now().await;
+            panic!("height {}", 7)
+        });
+        assert_eq!(local.await, Exit::Panicked("height 7".to_owned()));
+        let dropping = async {
+            let bomb = Bomb;
+            std::future::ready(()).await;
+            drop(bomb);
+        };
+        assert_eq!(contain(dropping).await, TaskEnd::Panicked("while dropping".to_owned()));
+        assert_eq!(contain(async { 7 }).await, TaskEnd::Finished(7));
+    }
+}

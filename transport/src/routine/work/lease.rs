@@ -1,0 +1,104 @@
+//! The right to finish some keys.
+
+use super::{queue::Shared, table::Taken};
+use crate::Fence;
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+/// Keys held until finished; dropping the lease returns the rest to the queue.
+///
+/// A lease whose keys the queue has forgotten or given to another is stale: it changes nothing any more.
+pub struct Lease<M> {
+    fence: Fence,
+    items: BTreeMap<u64, Arc<M>>,
+    is_hedge: bool,
+    queue: Option<Arc<Shared<M>>>,
+}
+
+impl<M> fmt::Debug for Lease<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lease = f.debug_struct("Lease");
+        lease.field("fence", &self.fence).field("first", &self.first()).field("last", &self.last());
+        lease.field("keys", &self.items.len()).field("is_hedge", &self.is_hedge).finish()
+    }
+}
+
+impl<M> Lease<M> {
+    pub(super) fn bound(fence: Fence, taken: Taken<M>, queue: Arc<Shared<M>>) -> Self {
+        Self { fence, items: taken.items, is_hedge: taken.is_hedge, queue: Some(queue) }
+    }
+
+    /// A lease bound to no queue, whose every key can be finished: for unit tests of machines only.
+    #[must_use]
+    pub fn detached(items: impl IntoIterator<Item = (u64, M)>) -> Self {
+        let items = items.into_iter().map(|(key, work)| (key, Arc::new(work))).collect();
+        Self { fence: Fence::mint(), items, is_hedge: false, queue: None }
+    }
+
+    /// The lease's own generation.
+    #[must_use]
+    pub const fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// What is still held, in order.
+    pub fn items(&self) -> impl Iterator<Item = (u64, &M)> {
+        self.items.iter().map(|(key, work)| (*key, &**work))
+    }
+
+    /// What the queue holds for a key, while this lease holds the key.
+    #[must_use]
+    pub fn get(&self, key: u64) -> Option<&M> {
+        self.items.get(&key).map(|work| &**work)
+    }
+
+    /// Whether nothing is held any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The lowest key still held.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        self.items.first_key_value().map(|(key, _)| *key)
+    }
+
+    /// The highest key still held.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.items.last_key_value().map(|(key, _)| *key)
+    }
+
+    /// Whether another lease held the same key when this one was taken. The first to finish it wins.
+    #[must_use]
+    pub const fn is_hedge(&self) -> bool {
+        self.is_hedge
+    }
+
+    /// Marks a key done and lets go of it.
+    ///
+    /// True if this lease was the key's owner, so that the key is now done; false if it is stale: no effect.
+    #[must_use = "a stale lease's result must not be counted"]
+    pub fn finish(&mut self, key: u64) -> bool {
+        // The pointer lives on to the end of the call, so that no value is dropped under the queue's lock.
+        let Some(_held) = self.items.remove(&key) else {
+            return false;
+        };
+        self.queue.as_ref().is_none_or(|queue| queue.finish(self.fence, key))
+    }
+
+    /// Gives one key back now.
+    pub fn release(&mut self, key: u64) {
+        if let (Some(_held), Some(queue)) = (self.items.remove(&key), &self.queue) {
+            queue.release(self.fence, std::iter::once(key));
+        }
+    }
+}
+
+impl<M> Drop for Lease<M> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.as_ref().filter(|_| !self.items.is_empty()) {
+            queue.release(self.fence, self.items.keys().copied());
+        }
+    }
+}

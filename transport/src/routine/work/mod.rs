@@ -1,0 +1,15 @@
+//! Ranges of keys (heights, say) that many peers fetch at once, each key by one peer at a time.
+//!
+//! [`table`] decides which key is pending, leased or done; [`queue`] holds the table behind the one lock; [`wait`] wakes
+//! those who wait; a [`Lease`] is the right to finish some keys, given back by dropping it.
+
+mod demand;
+mod intervals;
+mod lease;
+mod queue;
+mod table;
+mod wait;
+
+pub use demand::{Counts, Demand};
+pub use lease::Lease;
+pub use queue::RangeQueue;

@@ -1,0 +1,213 @@
+//! Where every task and thread of a node begins, so that its end can be told.
+
+use crate::routine::{TaskEnd, contain, panic_message};
+use std::{
+    collections::BTreeMap,
+    future::{Future, pending},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// How many live tasks and threads bear a name. Names with none are not listed.
+type Roll = BTreeMap<&'static str, usize>;
+
+#[derive(Debug)]
+struct Shared {
+    roll: watch::Sender<Roll>,
+    failed: watch::Sender<Option<&'static str>>,
+}
+
+/// Starts a node's tasks and named threads, and knows which of them live. Clones share one roll.
+///
+/// It cancels nothing: tasks are asked to end through a [`Cancel`](crate::Cancel) they were given.
+#[derive(Debug, Clone)]
+pub struct Spawner(Arc<Shared>);
+
+/// What [`Spawner::stop`] saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopReport {
+    /// Tasks and threads that have ended since stop was called.
+    pub stopped: usize,
+    /// The names of those that had not ended when the grace was over.
+    pub stragglers: Vec<&'static str>,
+}
+
+/// One line of the roll, struck out on every path.
+struct Listed {
+    shared: Arc<Shared>,
+    name: &'static str,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.shared.roll.send_modify(|roll| {
+            if let Some(live) = roll.get_mut(self.name) {
+                *live = live.saturating_sub(1);
+                if *live == 0 {
+                    roll.remove(self.name);
+                }
+            }
+        });
+    }
+}
+
+impl Default for Spawner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Spawner {
+    /// A spawner with an empty roll, for one node.
+    #[must_use]
+    pub fn new() -> Self {
+        let (roll, failed) = (watch::Sender::new(Roll::new()), watch::Sender::new(None));
+        Self(Arc::new(Shared { roll, failed }))
+    }
+
+    /// Runs a task on the current tokio runtime. If it panics, that is logged and the task is over.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let listed = self.list(name);
+        start(async move {
+            if let TaskEnd::Panicked(message) = contain(task).await {
+                tracing::error!(task = name, panic = %message, "a task panicked");
+            }
+            drop(listed);
+        });
+    }
+
+    /// Runs a task without which the node cannot go on: if it panics, [`failed`](Self::failed) names it.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn spawn_critical(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let listed = self.list(name);
+        start(async move {
+            if let TaskEnd::Panicked(message) = contain(task).await {
+                listed.fail(&message);
+            }
+            drop(listed);
+        });
+    }
+
+    /// Runs `f` on a named thread of its own. A thread is critical: if it panics, [`failed`](Self::failed) names it.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says if it starts no thread.
+    pub fn thread(&self, name: &'static str, f: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let listed = self.list(name);
+        let body = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
+                listed.fail(&panic_message(&*panic));
+            }
+        };
+        std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+    }
+
+    /// The live tasks and threads, by name.
+    #[must_use]
+    pub fn live(&self) -> Vec<(&'static str, usize)> {
+        self.0.roll.borrow().iter().map(|(name, count)| (*name, *count)).collect()
+    }
+
+    /// Waits for the first panic of a critical task or thread, and names it.
+    pub fn failed(&self) -> impl Future<Output = &'static str> + Send + 'static {
+        let mut failed = self.0.failed.subscribe();
+        async move {
+            let name = failed.wait_for(Option::is_some).await.ok().and_then(|name| *name);
+            // No sender is left, so nothing can fail any more.
+            if let Some(name) = name { name } else { pending().await }
+        }
+    }
+
+    /// Waits until every task and thread has ended, `grace` at most. Ask them to end first; called from a task of this
+    /// spawner it waits for itself.
+    pub async fn stop(&self, grace: Duration) -> StopReport {
+        let mut roll = self.0.roll.subscribe();
+        let before: usize = roll.borrow().values().sum();
+        let in_time = tokio::time::timeout(grace, roll.wait_for(Roll::is_empty)).await.is_ok();
+        let left = if in_time { Roll::new() } else { self.0.roll.borrow().clone() };
+        let stopped = before.saturating_sub(left.values().sum());
+        StopReport { stopped, stragglers: left.into_keys().collect() }
+    }
+
+    fn list(&self, name: &'static str) -> Listed {
+        self.0.roll.send_modify(|roll| {
+            let live = roll.entry(name).or_default();
+            *live = live.saturating_add(1);
+        });
+        Listed { shared: Arc::clone(&self.0), name }
+    }
+}
+
+impl Listed {
+    fn fail(&self, message: &str) {
+        tracing::error!(task = self.name, panic = %message, "a task the node cannot go on without panicked");
+        self.shared.failed.send_if_modified(|failed| {
+            let is_first = failed.is_none();
+            failed.get_or_insert(self.name);
+            is_first
+        });
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the door through which every task goes")]
+fn start(task: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(task));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cancel;
+    use std::sync::mpsc;
+
+    #[tokio::test(start_paused = true)]
+    async fn stop_waits_for_tasks_and_names_stragglers() {
+        let (spawner, cancel) = (Spawner::new(), Cancel::new());
+        for _ in 0..2 {
+            let cancel = cancel.clone();
+            spawner.spawn("polite", async move { cancel.cancelled().await });
+        }
+        spawner.spawn("stuck", pending());
+        assert_eq!(spawner.live(), [("polite", 2), ("stuck", 1)]);
+        cancel.cancel();
+        let report = spawner.stop(Duration::from_secs(1)).await;
+        assert_eq!(report, StopReport { stopped: 2, stragglers: vec!["stuck"] });
+        assert_eq!(spawner.live(), [("stuck", 1)]);
+    }
+
+    #[tokio::test]
+    async fn threads_are_on_the_roll() {
+        let spawner = Spawner::new();
+        let (release, released) = mpsc::sync_channel::<()>(0);
+        spawner.thread("store", move || assert!(released.recv().is_err())).unwrap();
+        assert_eq!(spawner.live(), [("store", 1)]);
+        drop(release);
+        let report = spawner.stop(Duration::from_secs(10)).await;
+        assert_eq!(report, StopReport { stopped: 1, stragglers: vec![] });
+    }
+
+    #[tokio::test]
+    async fn only_a_critical_panic_is_reported_and_the_first_one_stays() {
+        let spawner = Spawner::new();
+        spawner.spawn("routine", async { panic!("contained") });
+        assert_eq!(spawner.stop(Duration::from_secs(10)).await.stragglers, [""; 0]);
+        let mut failed = tokio_test::task::spawn(spawner.failed());
+        tokio_test::assert_pending!(failed.poll());
+        spawner.spawn_critical("reactor", async { panic!("broken") });
+        assert_eq!(failed.await, "reactor");
+        spawner.thread("store", || panic!("broken")).unwrap();
+        assert_eq!(spawner.stop(Duration::from_secs(10)).await.stragglers, [""; 0]);
+        assert_eq!(spawner.failed().await, "reactor");
+    }
+}
