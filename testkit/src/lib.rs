@@ -1,3 +1,4 @@
 //! Worlds, hostile peers and the tests of the whole house.
 
 pub mod architecture;
+pub mod chain;

@@ -1,4 +1,5 @@
 //! The facade an embedder names, the Zcash rules, the store and the stand-alone node.
 
+pub mod bytesize;
 pub mod store;
 pub mod zcash;
