@@ -131,6 +131,7 @@ impl Drop for Reservation {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test fails the test")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -112,6 +112,7 @@ const fn span(first: u64, last: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test fails the test")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

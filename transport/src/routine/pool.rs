@@ -1,0 +1,515 @@
+//! Bounded CPU work off the runtime, on threads of its own.
+
+use super::{
+    batch::{Batch, Jobs, Outlet, Ready, shielded},
+    job::{Busy, Job, WorkEvent, WorkPolicy, WorkSession},
+};
+use crate::{Cancel, Spawner};
+use parking_lot::{Condvar, Mutex};
+use std::{collections::VecDeque, fmt, io, sync::Arc};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// The threads' names. Thirty-two threads verify headers faster than one connection can bring them.
+pub(super) const THREADS: [&str; 32] = [
+    "work-0", "work-1", "work-2", "work-3", "work-4", "work-5", "work-6", "work-7", "work-8", "work-9",
+    "work-10", "work-11", "work-12", "work-13", "work-14", "work-15", "work-16", "work-17", "work-18",
+    "work-19", "work-20", "work-21", "work-22", "work-23", "work-24", "work-25", "work-26", "work-27",
+    "work-28", "work-29", "work-30", "work-31",
+];
+
+/// A session in the queue.
+struct Line {
+    id: u64,
+    running: usize,
+    max_parallel: usize,
+    batch: Box<dyn Batch>,
+}
+
+/// Sessions with jobs not taken yet. They take turns, one job each.
+struct Queue {
+    lines: VecDeque<Line>,
+    next_id: u64,
+    is_closed: bool,
+}
+
+impl Queue {
+    /// The next job of the next session that may run one more; a session without further jobs leaves the queue.
+    fn take(&mut self) -> Option<(u64, Ready, Option<Line>)> {
+        let at = self.lines.iter().position(|line| line.running < line.max_parallel)?;
+        let mut line = self.lines.remove(at)?;
+        let (id, ready) = (line.id, line.batch.next());
+        line.running = line.running.saturating_add(1);
+        let drained = if line.batch.is_drained() {
+            Some(line)
+        } else {
+            self.lines.push_back(line);
+            None
+        };
+        ready.map(|ready| (id, ready, drained))
+    }
+}
+
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    ready: Condvar,
+    /// Sessions and single jobs that may be open.
+    pub(super) places: Arc<Semaphore>,
+    /// Callers that may wait for a place.
+    pub(super) line: Semaphore,
+    pub(super) cancel: Cancel,
+    /// Which threads live.
+    pub(super) live: watch::Sender<Vec<&'static str>>,
+}
+
+impl Shared {
+    /// One thread's life. No lock is held while a job or a drop of the embedder's values runs.
+    fn work(&self) {
+        let mut finished = None;
+        while let Some((id, ready, drained)) = self.next(finished) {
+            // The job holds the session open; the drained line goes first, so that the job's end is the session's.
+            drop(drained);
+            if let Err(panic) = shielded(ready) {
+                tracing::error!(%panic, "a job's value panicked while it was dropped");
+            }
+            finished = Some(id);
+        }
+    }
+
+    /// Says which session's job was finished, and waits for the next one. `None` once the pool is closed.
+    fn next(&self, finished: Option<u64>) -> Option<(u64, Ready, Option<Line>)> {
+        let mut queue = self.queue.lock();
+        if let Some(line) = finished.and_then(|id| queue.lines.iter_mut().find(|line| line.id == id)) {
+            line.running = line.running.saturating_sub(1);
+        }
+        loop {
+            if queue.is_closed {
+                return None;
+            }
+            if let Some(taken) = queue.take() {
+                if finished.is_some() && !queue.lines.is_empty() {
+                    // The session whose job ended may run one more, and that need not be the one just taken.
+                    self.ready.notify_one();
+                }
+                return Some(taken);
+            }
+            self.ready.wait(&mut queue);
+        }
+    }
+
+    /// Queues a batch; hands it back if the pool is closed.
+    pub(super) fn submit(&self, batch: Box<dyn Batch>, max_parallel: usize) -> Result<(), Box<dyn Batch>> {
+        {
+            let mut queue = self.queue.lock();
+            if queue.is_closed {
+                return Err(batch);
+            }
+            let id = queue.next_id;
+            queue.next_id = id.wrapping_add(1);
+            queue.lines.push_back(Line { id, running: 0, max_parallel: max_parallel.max(1), batch });
+        }
+        self.ready.notify_all();
+        Ok(())
+    }
+
+    /// Takes no batch any more and forgets those queued.
+    pub(super) fn shut(&self) {
+        let forgotten = {
+            let mut queue = self.queue.lock();
+            queue.is_closed = true;
+            std::mem::take(&mut queue.lines)
+        };
+        self.cancel.cancel();
+        self.places.close();
+        self.line.close();
+        self.ready.notify_all();
+        drop(forgotten);
+    }
+}
+
+/// Takes a thread off the list of the living, on every path.
+struct Living {
+    shared: Arc<Shared>,
+    name: &'static str,
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.shared.live.send_modify(|live| live.retain(|name| *name != self.name));
+    }
+}
+
+/// Threads for CPU work, and the sessions that share them. Clones share one pool.
+///
+/// A session never blocks its owner, and its owner never waits for a worker: results come as events.
+#[derive(Clone)]
+pub struct WorkPool {
+    pub(super) shared: Arc<Shared>,
+    _owned: Arc<Owned>,
+}
+
+/// Lets the threads go when the last clone of the pool is dropped.
+struct Owned(Arc<Shared>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.shut();
+    }
+}
+
+impl fmt::Debug for WorkPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkPool").field("live", &*self.shared.live.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl WorkPool {
+    /// A pool of `threads` threads (one to 32) for `max_sessions` open sessions (at least one).
+    ///
+    /// Its threads end after [`close`](Self::close), or when the last clone of the pool is dropped.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says if it starts no thread; those already started are let go.
+    pub fn new(spawner: &Spawner, threads: usize, max_sessions: usize) -> io::Result<Self> {
+        let max_sessions = max_sessions.clamp(1, Semaphore::MAX_PERMITS);
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue { lines: VecDeque::new(), next_id: 0, is_closed: false }),
+            ready: Condvar::new(),
+            places: Arc::new(Semaphore::new(max_sessions)),
+            line: Semaphore::new(max_sessions),
+            cancel: Cancel::new(),
+            live: watch::Sender::new(Vec::new()),
+        });
+        let pool = Self { _owned: Arc::new(Owned(Arc::clone(&shared))), shared };
+        for name in THREADS.into_iter().take(threads.max(1)) {
+            pool.shared.live.send_modify(|live| live.push(name));
+            let living = Living { shared: Arc::clone(&pool.shared), name };
+            spawner.thread(name, move || living.shared.work())?;
+        }
+        Ok(pool)
+    }
+
+    /// Opens a session: its jobs run as threads come free, its results and one `Closed` go to `out`. Never blocks.
+    ///
+    /// A slot of `out` is kept for `Closed` at once, and one slot beyond the kept ones must be free for results.
+    /// A full channel holds the pool's threads back, so its owner must keep reading; if it is dropped the session
+    /// cancels itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if too many sessions are open, `out` has not two free slots or is closed, or the pool is closed.
+    pub fn open<J: Job>(
+        &self,
+        jobs: Vec<J>,
+        policy: WorkPolicy,
+        out: mpsc::Sender<WorkEvent<J::Out>>,
+    ) -> Result<WorkSession, Busy> {
+        let place = Arc::clone(&self.shared.places).try_acquire_owned().map_err(|_| Busy)?;
+        let room = out.clone().try_reserve_owned().map_err(|_| Busy)?;
+        // Taken and let go: were every slot kept for a `Closed`, no result could ever pass.
+        let spare = out.try_reserve().map_err(|_| Busy)?;
+        drop(spare);
+        let cancel = self.shared.cancel.child();
+        let jobs = Jobs::new(jobs, &policy, cancel.clone(), Outlet { out, room }, place);
+        let session = WorkSession { fence: jobs.fence(), cancel };
+        if jobs.is_drained() {
+            return Ok(session);
+        }
+        // A pool closed meanwhile hands the jobs back; dropping them skips them and sends `Closed`.
+        drop(self.shared.submit(Box::new(jobs), policy.max_parallel));
+        Ok(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routine::{JobCx, JobFault, LatePolicy, WorkReport};
+    use std::{
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    const GRACE: Duration = Duration::from_secs(20);
+
+    type Work = Box<dyn FnOnce(&JobCx) -> Result<u32, JobFault> + Send>;
+
+    struct Do(Work);
+
+    impl Job for Do {
+        type Out = u32;
+
+        fn run(self, cx: &JobCx) -> Result<u32, JobFault> {
+            (self.0)(cx)
+        }
+    }
+
+    fn job(work: impl FnOnce(&JobCx) -> Result<u32, JobFault> + Send + 'static) -> Do {
+        Do(Box::new(work))
+    }
+
+    fn pool(threads: usize, sessions: usize) -> WorkPool {
+        WorkPool::new(&Spawner::new(), threads, sessions).unwrap()
+    }
+
+    /// Reads a session to its end: results by index, and the report.
+    async fn hear(
+        heard: &mut mpsc::Receiver<WorkEvent<u32>>,
+        session: &WorkSession,
+    ) -> (Vec<(usize, bool, Result<u32, JobFault>)>, WorkReport) {
+        let mut items = Vec::new();
+        while let Some(event) = heard.recv().await {
+            match event {
+                WorkEvent::Item { fence, index, late, result } => {
+                    assert_eq!(fence, session.fence());
+                    items.push((index, late, result));
+                }
+                WorkEvent::Closed { fence, report } => {
+                    assert_eq!(fence, session.fence());
+                    assert_eq!(
+                        report.examined,
+                        report.started + report.skipped_late + report.skipped_cancelled
+                    );
+                    assert_eq!(report.started, report.succeeded + report.failed);
+                    items.sort_by_key(|(index, ..)| *index);
+                    return (items, report);
+                }
+            }
+        }
+        panic!("the channel ended without Closed");
+    }
+
+    #[tokio::test]
+    async fn a_panicking_job_is_that_jobs_fault_only_and_closed_is_last() {
+        let pool = pool(3, 4);
+        let (out, mut heard) = mpsc::channel(2);
+        let jobs = (0..9).map(|n| job(move |_| if n == 4 { panic!("job {n}") } else { Ok(n) })).collect();
+        let session = pool.open(jobs, WorkPolicy::default(), out).unwrap();
+        let (items, report) = hear(&mut heard, &session).await;
+        assert_eq!(items.len(), 9);
+        for (index, late, result) in items {
+            let fault = Err(JobFault::Panicked("job 4".into()));
+            assert_eq!(result, if index == 4 { fault } else { Ok(u32::try_from(index).unwrap()) });
+            assert!(!late);
+        }
+        let expected =
+            WorkReport { examined: 9, started: 9, succeeded: 8, failed: 1, ..WorkReport::default() };
+        assert_eq!(report, expected);
+        assert!(heard.recv().await.is_none(), "nothing after Closed");
+        assert_eq!(pool.close(GRACE).await.ended, 3);
+    }
+
+    #[tokio::test]
+    async fn a_channel_full_of_items_never_loses_closed() {
+        let pool = pool(2, 2);
+        let (out, mut heard) = mpsc::channel(2);
+        let session =
+            pool.open((0..20).map(|n| job(move |_| Ok(n))).collect(), WorkPolicy::default(), out).unwrap();
+        let (items, report) = hear(&mut heard, &session).await;
+        assert_eq!((items.len(), report.succeeded), (20, 20));
+    }
+
+    #[tokio::test]
+    async fn busy_instead_of_blocking() {
+        let pool = pool(1, 2);
+        let (out, mut heard) = mpsc::channel(3);
+        let open = || pool.open(vec![job(|_| Ok(0))], WorkPolicy::default(), out.clone());
+        let gate = Arc::new(Barrier::new(2));
+        let held = Arc::clone(&gate);
+        let hold = job(move |_| {
+            held.wait();
+            Ok(0)
+        });
+        let first = pool.open(vec![hold], WorkPolicy::default(), out.clone()).unwrap();
+        let second = open().unwrap();
+        assert_eq!(open().unwrap_err(), Busy, "both places are taken");
+        gate.wait();
+        assert_eq!(hear(&mut heard, &first).await.1.succeeded, 1);
+        assert_eq!(hear(&mut heard, &second).await.1.succeeded, 1);
+        let (narrow, _heard) = mpsc::channel(1);
+        let refused = pool.open(vec![job(|_| Ok(0))], WorkPolicy::default(), narrow);
+        assert_eq!(
+            refused.unwrap_err(),
+            Busy,
+            "the one slot would be kept for Closed, and no item could pass"
+        );
+    }
+
+    #[tokio::test]
+    async fn sessions_cannot_fill_a_channel_with_kept_slots() {
+        let pool = pool(2, 8);
+        let (out, mut heard) = mpsc::channel(3);
+        let gate = Arc::new(Barrier::new(3));
+        let hold = || {
+            let gate = Arc::clone(&gate);
+            job(move |_| {
+                gate.wait();
+                Ok(0)
+            })
+        };
+        let mut opened = Vec::new();
+        while let Ok(session) = pool.open(vec![hold()], WorkPolicy::default(), out.clone()) {
+            opened.push(session.fence());
+        }
+        assert_eq!(opened.len(), 2, "the third slot stays for items");
+        gate.wait();
+        let mut closed = Vec::new();
+        while closed.len() < 2 {
+            if let Some(WorkEvent::Closed { fence, .. }) = heard.recv().await {
+                closed.push(fence);
+            }
+        }
+        closed.sort();
+        assert_eq!(closed, opened);
+    }
+
+    #[tokio::test]
+    async fn cancel_skips_the_rest_and_asks_the_running() {
+        let pool = pool(1, 1);
+        let (out, mut heard) = mpsc::channel(4);
+        let gate = Arc::new(Barrier::new(2));
+        let (began, ended) = (Arc::clone(&gate), Arc::clone(&gate));
+        let patient = job(move |cx| {
+            began.wait();
+            ended.wait();
+            if cx.is_cancelled() { Err(JobFault::Cancelled) } else { Ok(0) }
+        });
+        let session = pool.open(vec![patient, job(|_| Ok(1))], WorkPolicy::default(), out).unwrap();
+        gate.wait();
+        session.cancel();
+        gate.wait();
+        let (items, report) = hear(&mut heard, &session).await;
+        assert_eq!(items, [(0, false, Err(JobFault::Cancelled))]);
+        assert_eq!((report.started, report.failed, report.skipped_cancelled), (1, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_session_without_a_receiver_cancels_itself() {
+        let pool = pool(1, 1);
+        let (out, heard) = mpsc::channel(2);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(Barrier::new(2));
+        let jobs = (0..50).map(|n| {
+            let (ran, gate) = (Arc::clone(&ran), Arc::clone(&gate));
+            job(move |_| {
+                if n == 0 {
+                    gate.wait();
+                    gate.wait();
+                }
+                ran.fetch_add(1, Ordering::SeqCst);
+                Ok(0)
+            })
+        });
+        pool.open(jobs.collect(), WorkPolicy::default(), out).unwrap();
+        gate.wait();
+        drop(heard);
+        gate.wait();
+        // The place is free again only after the session has closed.
+        assert_eq!(pool.run(|| 7).await, Ok(7));
+        assert_eq!(ran.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_is_soft_for_what_runs_and_hard_for_what_waits() {
+        for late in [LatePolicy::Deliver, LatePolicy::Discard] {
+            let pool = pool(1, 1);
+            let (out, mut heard) = mpsc::channel(4);
+            let gate = Arc::new(Barrier::new(2));
+            let held = Arc::clone(&gate);
+            let slow = job(move |_| {
+                held.wait();
+                held.wait();
+                Ok(0)
+            });
+            let policy = WorkPolicy { deadline: Some(Duration::from_secs(1)), late, max_parallel: 1 };
+            let session = pool.open(vec![slow, job(|_| Ok(1))], policy, out).unwrap();
+            gate.wait();
+            tokio::time::advance(Duration::from_secs(2)).await;
+            gate.wait();
+            let (items, report) = hear(&mut heard, &session).await;
+            let discarded = usize::from(late == LatePolicy::Discard);
+            assert_eq!(items.len(), 1 - discarded);
+            assert!(items.iter().all(|(index, late, _)| *index == 0 && *late));
+            let expected = WorkReport {
+                examined: 2,
+                started: 1,
+                succeeded: 1,
+                skipped_late: 1,
+                late: 1,
+                discarded,
+                ..WorkReport::default()
+            };
+            assert_eq!(report, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_session_does_not_hold_the_whole_pool() {
+        let pool = pool(2, 2);
+        let (out, mut heard) = mpsc::channel(4);
+        let gate = Arc::new(Barrier::new(2));
+        let hold = || {
+            let gate = Arc::clone(&gate);
+            job(move |_| {
+                gate.wait();
+                Ok(0)
+            })
+        };
+        let narrow = WorkPolicy { max_parallel: 1, ..WorkPolicy::default() };
+        let session = pool.open(vec![hold(), hold()], narrow, out).unwrap();
+        assert_eq!(pool.run(|| 1).await, Ok(1), "the second thread is free though the session has jobs");
+        gate.wait();
+        gate.wait();
+        assert_eq!(hear(&mut heard, &session).await.1.succeeded, 2);
+    }
+
+    #[tokio::test]
+    async fn closing_skips_what_waits_and_names_who_does_not_end() {
+        let pool = pool(1, 2);
+        let (out, mut heard) = mpsc::channel(4);
+        let gate = Arc::new(Barrier::new(2));
+        let held = Arc::clone(&gate);
+        let stuck = job(move |_| {
+            held.wait();
+            held.wait();
+            Ok(0)
+        });
+        let session = pool.open(vec![stuck, job(|_| Ok(1))], WorkPolicy::default(), out.clone()).unwrap();
+        gate.wait();
+        assert_eq!(pool.close(Duration::ZERO).await.stragglers, ["work-0"]);
+        assert_eq!(pool.open(vec![job(|_| Ok(1))], WorkPolicy::default(), out).unwrap_err(), Busy);
+        assert_eq!(pool.run(|| 1).await, Err(JobFault::Closed));
+        gate.wait();
+        let (items, report) = hear(&mut heard, &session).await;
+        assert_eq!((items.len(), report.succeeded, report.skipped_cancelled), (1, 1, 1));
+        assert_eq!(pool.close(GRACE).await.stragglers, [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn single_jobs_wait_for_a_place_in_a_bounded_line() {
+        let pool = pool(1, 1);
+        let gate = Arc::new(Barrier::new(2));
+        let held = Arc::clone(&gate);
+        let mut first = tokio_test::task::spawn(pool.run(move || held.wait().is_leader()));
+        tokio_test::assert_pending!(first.poll());
+        let mut second = tokio_test::task::spawn(pool.run(|| panic!("single")));
+        tokio_test::assert_pending!(second.poll());
+        assert_eq!(pool.run(|| ()).await, Err(JobFault::Busy));
+        gate.wait();
+        assert!(first.await.is_ok());
+        let end: Result<(), _> = second.await;
+        assert_eq!(end, Err(JobFault::Panicked("single".into())));
+    }
+
+    #[tokio::test]
+    async fn dropping_the_pool_lets_its_threads_go() {
+        let spawner = Spawner::new();
+        let pool = WorkPool::new(&spawner, 2, 1).unwrap();
+        assert_eq!(spawner.live(), [("work-0", 1), ("work-1", 1)]);
+        drop(pool);
+        assert_eq!(spawner.stop(GRACE).await.stragglers, [""; 0]);
+    }
+}
