@@ -1,3 +1,7 @@
-//! The stand-alone node.
+//! The stand-alone node's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zakura::cli::main()
+}

@@ -24,9 +24,9 @@ pub enum BlockReject {
     /// The bytes do not begin with a header of this network.
     #[error("{0}: the file is truncated, damaged or no {1} block; get it again, or check --network")]
     Header(HeaderError, Network),
-    /// It is a genesis block, of another network.
-    #[error("this is the genesis block of {found}, the store is for {network}: use --network {found}")]
-    OtherGenesis {
+    /// It is another network's genesis block, or the one after it.
+    #[error("this is a block of {found}, the store is for {network}: use --network {found} for it")]
+    OtherNetwork {
         /// Whose it is.
         found: Network,
         /// The store's network.
@@ -201,8 +201,9 @@ impl<'s> Judge<'s> {
 
     fn unlinked(&self, hash: BlockHash, parent: BlockHash, known: Option<BlockRef>) -> BlockReject {
         let network = self.rules.network;
-        if let Some(found) = Network::ALL.into_iter().find(|other| other.genesis_hash() == hash.0) {
-            return BlockReject::OtherGenesis { found, network };
+        let starts = |other: &Network| [hash.0, parent.0].contains(&other.genesis_hash());
+        if let Some(found) = Network::ALL.into_iter().find(|other| *other != network && starts(other)) {
+            return BlockReject::OtherNetwork { found, network };
         }
         match known {
             Some(parent) => BlockReject::Branch { parent, tip: self.tip },

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use zakura_header_sync::chain::{BlockRef, Height};
+use zakura_header_sync::chain::BlockRef;
 
 use super::{
     StoreError,
@@ -128,12 +128,6 @@ impl Store {
                 Ok((answer, self.published.replace(Snapshot::take(database)?)))
             }
         }
-    }
-
-    /// The highest height with a body, all below it having theirs.
-    #[must_use]
-    pub fn body_height(&self) -> Height {
-        self.published.get().acknowledged.height
     }
 }
 
