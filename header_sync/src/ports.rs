@@ -165,6 +165,27 @@ pub trait HeaderChain: Send + Sync + 'static {
     /// Headers for a peer. Reads up to a page; called on the work pool.
     fn headers_after(&self, query: &HeaderQuery) -> Found;
 
+    /// Work of the selected chain's headers above `fork`: what a branch from there has to beat. `None` if `fork` is not on
+    /// the selected chain, or our store could not say. Blocks; called on the work pool. This default reads the headers
+    /// and sums; a store that keeps cumulative work can answer at once.
+    fn work_above(&self, fork: BlockRef) -> Option<Work> {
+        /// Headers a read, to bound its memory.
+        const PAGE: u32 = 1_000;
+        let (target, mut last, mut sum) = (self.view().tip.hash, fork.hash, Work::ZERO);
+        while last != target {
+            let query = HeaderQuery { locator: vec![last], target, max_count: PAGE };
+            let Found::Headers { headers, .. } = self.headers_after(&query) else { return None };
+            if headers.is_empty() {
+                return None;
+            }
+            for header in headers {
+                let facts = self.describe(&header.raw).ok()?;
+                (last, sum) = (facts.hash, sum.saturating_add(facts.work));
+            }
+        }
+        Some(sum)
+    }
+
     /// Known anchors (checkpoints) above a height, ascending, `limit` at most. A short read.
     fn anchors_above(&self, height: Height, limit: usize) -> Vec<BlockRef>;
 

@@ -30,12 +30,16 @@ pub struct Status {
 }
 
 impl Status {
-    /// Whether the sender may be asked: no cap is zero, and its tip is not below its own anchor (wire 5.2: such a
-    /// Status is recorded and ignored).
+    /// Whether the tip is not below the sender's own anchor. A Status that says so is ignored (wire 5.2).
     #[must_use]
-    pub fn is_askable(&self) -> bool {
-        let capped = self.max_headers == 0 || self.max_requests == 0 || self.max_bytes == 0;
-        !capped && self.anchor.height <= self.tip.height
+    pub fn is_consistent(&self) -> bool {
+        self.anchor.height <= self.tip.height
+    }
+
+    /// Whether the sender may be asked: any zero cap means "do not ask" (wire 5.2).
+    #[must_use]
+    pub const fn is_askable(&self) -> bool {
+        self.max_headers != 0 && self.max_requests != 0 && self.max_bytes != 0
     }
 
     pub(super) fn read(mut body: Reader) -> Result<Self, Malformed> {

@@ -1,0 +1,102 @@
+//! What the rest of the node sees of header sync.
+
+use crate::{chain::BlockRef, ports::HeaderView};
+use std::sync::Arc;
+use zakura_transport::{
+    PeerId,
+    routine::{Gone, Published, Publisher},
+};
+
+/// The selected header chain as it changes; only the newest view matters.
+#[derive(Debug, Clone)]
+pub struct HeaderViews(pub(crate) Published<HeaderView>);
+
+impl HeaderViews {
+    /// The view now.
+    #[must_use]
+    pub fn get(&self) -> HeaderView {
+        self.0.get()
+    }
+
+    /// Waits for a view that differs from the one seen last. Views in between are skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] once header sync has ended.
+    pub async fn changed(&mut self) -> Result<HeaderView, Gone> {
+        self.0.changed().await
+    }
+}
+
+/// What one peer did for us and has, kept a while after it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerProgress {
+    /// Who.
+    pub peer: PeerId,
+    /// Whether a session with it is open.
+    pub connected: bool,
+    /// The tip it advertised last; a claim.
+    pub tip: Option<BlockRef>,
+    /// Headers it delivered that the chain accepted.
+    pub headers: u64,
+    /// Headers we served to it.
+    pub served: u64,
+}
+
+/// A peer's proven fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conviction {
+    /// Who.
+    pub peer: PeerId,
+    /// The rule it broke.
+    pub rule: &'static str,
+    /// What was seen.
+    pub evidence: String,
+}
+
+/// Header sync at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderSyncStatus {
+    /// Tips that are being followed.
+    pub targets: Vec<BlockRef>,
+    /// Segments that are being fetched.
+    pub segments_open: usize,
+    /// Segments that wait for the store or for the one below.
+    pub segments_staged: usize,
+    /// Headers in memory on the way from tips to the store.
+    pub headers_staged: usize,
+    /// Every known peer, by identity.
+    pub peers: Vec<PeerProgress>,
+    /// Peers proven guilty, oldest first; the latest 64.
+    pub convictions: Vec<Conviction>,
+    /// What our own store or rules answered last, if that holds us up now.
+    pub local_fault: Option<String>,
+}
+
+/// The handle to a running header sync. Clones share it.
+#[derive(Debug, Clone)]
+pub struct HeaderSyncHandle {
+    pub(crate) views: HeaderViews,
+    pub(crate) status: Published<Arc<HeaderSyncStatus>>,
+    pub(crate) floor: Arc<Publisher<Option<BlockRef>>>,
+}
+
+impl HeaderSyncHandle {
+    /// The selected chain, now and as it changes.
+    #[must_use]
+    pub fn views(&self) -> HeaderViews {
+        self.views.clone()
+    }
+
+    /// How header sync is doing.
+    #[must_use]
+    pub fn status(&self) -> Arc<HeaderSyncStatus> {
+        self.status.get()
+    }
+
+    /// Raises the finalized floor, as a finality service would. It takes effect soon, and not at all if the block is not
+    /// on the selected chain or below the present floor. Of several calls in a row only the last may count.
+    pub fn finalize(&self, floor: BlockRef) {
+        self.floor.set(Some(floor));
+    }
+}

@@ -1,0 +1,347 @@
+//! Tips that are followed: one path of headers each, from our chain towards the tip.
+
+use super::staging::{Deliverer, Staged};
+use crate::{
+    chain::{BlockHash, BlockRef, Height, Work},
+    machine::{Order, Received},
+    ports::{HeaderChain, HeaderView},
+    wire::MAX_LOCATOR,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+use zakura_transport::Fence;
+
+/// Distances from our tip at which a locator names blocks (wire 5.2).
+const LOCATOR_OFFSETS: [u32; 12] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000];
+
+// The offsets and the finalized block.
+const _: () = assert!(LOCATOR_OFFSETS.len() < MAX_LOCATOR);
+
+/// Refused tips remembered: each costs one request to be refused again, so forgetting one is harmless.
+const MAX_REFUSED: usize = 256;
+
+/// An order that is out.
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    fence: Fence,
+    session: Fence,
+    count: usize,
+}
+
+/// Work under way on a path's headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Weighing the chain that the path would replace, as of this tip of ours.
+    Weigh(BlockRef),
+    /// Checking this many headers after the checked ones.
+    Check(usize),
+    /// Storing this many headers from the front.
+    Store(usize),
+}
+
+/// Headers on the way to a target.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub(super) staged: Staged,
+    /// Whether the last header is the target.
+    pub(super) complete: bool,
+    /// Work of our chain above the path's parent, as of our tip then.
+    rival: Option<(BlockRef, Work)>,
+    job: Option<(Fence, Job)>,
+}
+
+/// What a path needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// More headers, or the end of its job.
+    Nothing,
+    /// To know what it has to beat.
+    Weighing,
+    /// Proof of its claimed work.
+    Checking,
+    /// The store.
+    Storing(usize),
+    /// Nothing any more: it leads to no better chain.
+    Giving,
+}
+
+impl Path {
+    const fn new(parent: BlockRef) -> Self {
+        Self { staged: Staged::new(parent), complete: false, rival: None, job: None }
+    }
+
+    /// What to do with it. A path that continues our tip is proved and stored as it comes. A branch first has to claim more
+    /// work than what it would replace, then to prove it: nothing of it is stored before.
+    fn need(&self, tip: BlockRef) -> Need {
+        let (len, checked) = (self.staged.len(), self.staged.checked());
+        if self.job.is_some() || len == 0 {
+            return Need::Nothing;
+        }
+        if self.staged.parent() == tip {
+            return if checked > 0 { Need::Storing(checked) } else { Need::Checking };
+        }
+        match self.rival {
+            Some((as_of, rival)) if as_of == tip => match self.staged.work() > rival {
+                true if checked < len => Need::Checking,
+                true => Need::Storing(len),
+                false if self.complete => Need::Giving,
+                false => Need::Nothing,
+            },
+            Some(_) | None => Need::Weighing,
+        }
+    }
+
+    pub(super) fn start(&mut self, job: Job) -> Fence {
+        let ticket = Fence::mint();
+        self.job = Some((ticket, job));
+        ticket
+    }
+
+    fn finish(&mut self, ticket: Fence) -> Option<Job> {
+        self.job.take_if(|(current, _)| *current == ticket).map(|(_, job)| job)
+    }
+
+    /// Whether it was weighed against a chain that is not ours any more.
+    pub(super) fn is_outweighed(&self, tip: BlockRef) -> bool {
+        self.rival.is_none_or(|(as_of, _)| as_of != tip)
+    }
+
+    pub(super) const fn weighed(&mut self, as_of: BlockRef, rival: Work) {
+        self.rival = Some((as_of, rival));
+    }
+}
+
+/// One tip that is followed.
+#[derive(Debug)]
+pub(super) struct Target {
+    tip: BlockRef,
+    /// Sessions that advertise it or did since it is followed.
+    holders: BTreeSet<Fence>,
+    order: Option<Out>,
+    pub(super) path: Option<Path>,
+}
+
+impl Target {
+    const fn is_idle(&self) -> bool {
+        self.order.is_none() && self.path.is_none()
+    }
+}
+
+/// Every tip that is followed, and those that are not worth it.
+#[derive(Debug)]
+pub(super) struct Targets {
+    open: BTreeMap<BlockHash, Target>,
+    refused: BTreeMap<BlockHash, Instant>,
+    max_open: usize,
+    max_staged: usize,
+    page: usize,
+}
+
+impl Targets {
+    pub(super) const fn new(max_open: usize, max_staged: usize, page: usize) -> Self {
+        Self { open: BTreeMap::new(), refused: BTreeMap::new(), max_open, max_staged, page }
+    }
+
+    /// Brings the set up to date: `advertised` is what each session leads to now, `below` the height under which tips are
+    /// followed at all (segments lead above it).
+    pub(super) fn refresh(
+        &mut self,
+        now: Instant,
+        chain: &dyn HeaderChain,
+        advertised: &[(Fence, BlockRef)],
+        below: Option<Height>,
+    ) {
+        self.refused.retain(|_, until| now < *until);
+        let is_advertised = |hash: &BlockHash| advertised.iter().any(|(_, tip)| tip.hash == *hash);
+        self.open.retain(|hash, target| {
+            let reached = chain.find(hash).is_some();
+            // A tip that moved on is still reached if we are on the way there: its server keeps it.
+            let wanted = !reached && !target.holders.is_empty() && (is_advertised(hash) || !target.is_idle());
+            let working = target.path.as_ref().is_some_and(|path| path.job.is_some());
+            wanted || working
+        });
+        for (session, tip) in advertised {
+            let followed =
+                below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(&tip.hash);
+            if !followed || chain.find(&tip.hash).is_some() {
+                continue;
+            }
+            if let Some(target) = self.open.get_mut(&tip.hash) {
+                target.holders.insert(*session);
+            } else if self.open.len() < self.max_open {
+                let holders = BTreeSet::from([*session]);
+                self.open.insert(tip.hash, Target { tip: *tip, holders, order: None, path: None });
+            }
+        }
+    }
+
+    /// The next order to give and whom to: `choose` picks the session among a target's holders.
+    pub(super) fn poll_order(
+        &mut self,
+        view: &HeaderView,
+        chain: &dyn HeaderChain,
+        mut choose: impl FnMut(&BTreeSet<Fence>) -> Option<Fence>,
+    ) -> Option<(Fence, Order)> {
+        let reserved: usize = self.open.values().filter_map(|target| target.order).map(|out| out.count).sum();
+        let room = self.max_staged.saturating_sub(self.staged().saturating_add(reserved));
+        let waits = |target: &Target| {
+            target.order.is_none() && !target.path.as_ref().is_some_and(|path| path.complete)
+        };
+        // All that wait share the room: sixteen tips get pages of 250, one gets its full page (wire 7.2).
+        let waiting = self.open.values().filter(|target| waits(target)).count();
+        let count = room.min(self.page).min(room.checked_div(waiting)?.max(1));
+        if count == 0 {
+            return None;
+        }
+        self.open.values_mut().filter(|target| waits(target)).find_map(|target| {
+            let session = choose(&target.holders)?;
+            let continued = target.path.as_ref().and_then(|path| path.staged.tip());
+            let locator = continued.map_or_else(|| locator(view, chain), |last| vec![last]);
+            let fence = Fence::mint();
+            target.order = Some(Out { fence, session, count });
+            let max_count = u32::try_from(count).unwrap_or(u32::MAX);
+            Some((session, Order { fence, target: target.tip, locator, max_count }))
+        })
+    }
+
+    /// The target whose order this is; the order is over.
+    pub(super) fn answered(&mut self, fence: Fence) -> Option<(BlockHash, &mut Target)> {
+        let is_it = |target: &Target| target.order.is_some_and(|out| out.fence == fence);
+        let (hash, target) = self.open.iter_mut().find(|(_, target)| is_it(target))?;
+        target.order = None;
+        Some((*hash, target))
+    }
+
+    /// Puts a page on its path.
+    pub(super) fn extend(
+        target: &mut Target,
+        from: Deliverer,
+        ancestor: BlockRef,
+        page: Vec<Received>,
+        complete: bool,
+    ) {
+        let path = target.path.get_or_insert_with(|| Path::new(ancestor));
+        if path.staged.tip() == Some(ancestor) {
+            path.staged.push(from, page);
+            path.complete = complete;
+        }
+    }
+
+    /// The first path that needs something.
+    pub(super) fn poll_need(
+        &mut self,
+        tip: BlockRef,
+        chain: &dyn HeaderChain,
+        may_store: bool,
+    ) -> Option<(BlockHash, Need, &mut Path)> {
+        for target in self.open.values_mut() {
+            if let Some(path) = target.path.as_mut().filter(|path| path.job.is_none()) {
+                path.staged.trim_known(chain);
+            }
+            target.path.take_if(|path| path.job.is_none() && path.complete && path.staged.is_empty());
+        }
+        self.open.iter_mut().find_map(|(hash, target)| {
+            let path = target.path.as_mut()?;
+            match path.need(tip) {
+                Need::Nothing => None,
+                Need::Storing(_) if !may_store => None,
+                need @ (Need::Weighing | Need::Checking | Need::Storing(_) | Need::Giving) => {
+                    Some((*hash, need, path))
+                }
+            }
+        })
+    }
+
+    /// The path whose job this is; the job is over.
+    pub(super) fn finished(&mut self, ticket: Fence) -> Option<(BlockHash, Job, &mut Path)> {
+        self.open.iter_mut().find_map(|(hash, target)| {
+            let path = target.path.as_mut()?;
+            path.finish(ticket).map(|job| (*hash, job, path))
+        })
+    }
+
+    /// Drops a target's headers, so that it starts anew from our chain. A page that is under way is of no use then.
+    pub(super) fn restart(&mut self, target: &BlockHash) {
+        if let Some(target) = self.open.get_mut(target) {
+            (target.path, target.order) = (None, None);
+        }
+    }
+
+    /// Drops a target and ignores it for a while.
+    pub(super) fn refuse(&mut self, target: BlockHash, until: Instant) {
+        self.open.remove(&target);
+        if self.refused.len() >= MAX_REFUSED {
+            let soonest = self.refused.iter().min_by_key(|(_, until)| **until).map(|(hash, _)| *hash);
+            soonest.and_then(|hash| self.refused.remove(&hash));
+        }
+        self.refused.insert(target, until);
+    }
+
+    /// This session leads to the target no more.
+    pub(super) fn disown(&mut self, target: &BlockHash, session: Fence) {
+        if let Some(target) = self.open.get_mut(target) {
+            target.holders.remove(&session);
+        }
+    }
+
+    /// The session is gone, and its orders with it.
+    pub(super) fn leave(&mut self, session: Fence) {
+        for target in self.open.values_mut() {
+            target.holders.remove(&session);
+            target.order.take_if(|out| out.session == session);
+        }
+    }
+
+    /// Makes room when unproven branches fill the memory and none of them can move: the longest goes. Says who delivered it.
+    pub(super) fn evict(&mut self, now: Instant, pause: Duration) -> BTreeSet<Fence> {
+        let moves = |target: &Target| {
+            target.order.is_some() || target.path.as_ref().is_some_and(|path| path.job.is_some())
+        };
+        if self.staged() < self.max_staged || self.open.values().any(moves) {
+            return BTreeSet::new();
+        }
+        let paths =
+            self.open.iter().filter_map(|(hash, target)| Some((*hash, &target.path.as_ref()?.staged)));
+        let Some((longest, staged)) = paths.max_by_key(|(_, staged)| staged.len()) else {
+            return BTreeSet::new();
+        };
+        let deliverers = staged.deliverers();
+        self.refuse(longest, now + pause);
+        deliverers
+    }
+
+    /// When the next refused tip may be tried again.
+    pub(super) fn next_retry(&self, now: Instant) -> Option<Instant> {
+        self.refused.values().copied().filter(|until| now < *until).min()
+    }
+
+    pub(super) fn staged(&self) -> usize {
+        self.open.values().filter_map(|target| target.path.as_ref()).map(|path| path.staged.len()).sum()
+    }
+
+    pub(super) fn tips(&self) -> Vec<BlockRef> {
+        self.open.values().map(|target| target.tip).collect()
+    }
+
+    /// The path to an open target.
+    pub(super) fn path(&self, target: &BlockHash) -> Option<&Path> {
+        self.open.get(target)?.path.as_ref()
+    }
+
+    /// The tip of an open target.
+    pub(super) fn tip(&self, target: &BlockHash) -> Option<BlockRef> {
+        self.open.get(target).map(|target| target.tip)
+    }
+}
+
+/// Our chain in few words, newest first (wire 5.2): nothing below the finalized block, since a branch from there would be
+/// refused anyway.
+fn locator(view: &HeaderView, chain: &dyn HeaderChain) -> Vec<BlockRef> {
+    let offsets = LOCATOR_OFFSETS.into_iter().filter(|offset| *offset <= view.tip.height.get());
+    let heights = offsets.map(|offset| view.tip.height.saturating_sub(offset));
+    let above = heights.filter(|height| view.finalized.height < *height);
+    let named = above.filter_map(|height| chain.hash_at(height).map(|hash| BlockRef { height, hash }));
+    named.chain([view.finalized]).collect()
+}

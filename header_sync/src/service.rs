@@ -1,0 +1,110 @@
+//! Header sync as a service of the transport.
+
+use crate::{
+    config::HeaderSyncConfig,
+    handle::{HeaderSyncHandle, HeaderSyncStatus, HeaderViews},
+    machine::{Event, PeerMachine, Report, Rules, Segment, Settings},
+    ports::HeaderChain,
+    reactor::{Actor, EVENT_DEPTH, Outlets, our_status},
+    wire::{MAX_MESSAGE_BYTES, PAYLOAD_CAPS, Status, headers_per_message},
+};
+use std::{sync::Arc, time::Duration};
+use zakura_transport::{
+    Capabilities, Exit, Mode, Opener, Service, Session, Spawner, StreamKind, StreamSpec,
+    routine::{Ends, EventSender, Published, RangeQueue, WorkPool, drive, events, inlet, publish},
+    wire::FRAME_HEADER_BYTES,
+};
+
+/// Instructions that wait for one routine. At most one order, one served page, one verdict and a rest are under way.
+const INLET_DEPTH: usize = 8;
+
+/// Frames a second accepted from a peer (wire 4.6).
+const FRAMES_PER_SECOND: u32 = 2_048;
+
+/// Header sync, stream kind 5 version 8, both roles.
+#[derive(Debug)]
+pub struct HeaderSync {
+    rules: Rules,
+    settings: Settings,
+    queue: RangeQueue<Segment>,
+    events: EventSender<Report>,
+    ours: Published<Status>,
+}
+
+impl HeaderSync {
+    /// Starts the reactor over an embedder's chain. The service is to be registered with the transport; the handle shows
+    /// what it does. The reactor ends once the service and its sessions are gone.
+    ///
+    /// Settings out of range are brought into it: at least one header a page and no more than a message holds, at least
+    /// one target and one segment, at least a second for a page.
+    #[must_use]
+    pub fn new(
+        chain: Arc<dyn HeaderChain>,
+        config: HeaderSyncConfig,
+        pool: WorkPool,
+        spawner: &Spawner,
+    ) -> (Self, HeaderSyncHandle) {
+        let view = chain.view();
+        let fit = u32::try_from(headers_per_message(chain.header_bytes())).unwrap_or(u32::MAX);
+        let page_headers = config.page_headers.clamp(1, fit);
+        let settings = Settings {
+            page_headers,
+            page_timeout: config.page_timeout.max(Duration::from_secs(1)),
+            segment_timeout: config.segment_timeout.max(Duration::from_secs(1)),
+        };
+        let (rules, queue) = (Rules::of(&chain), RangeQueue::new(0));
+        let (ours_out, ours) = publish(our_status(&view, page_headers));
+        let (views_out, views) = publish(view);
+        let (status_out, status) = publish(Arc::new(HeaderSyncStatus::default()));
+        let (floor, floor_in) = publish(None);
+        let (events, reports) = events(EVENT_DEPTH);
+        let outlets = Outlets { ours: ours_out, views: views_out, status: status_out };
+        let actor = Actor::new(chain, pool, &config, page_headers, queue.clone(), outlets);
+        spawner.spawn_critical("header_sync", actor.run(reports, floor_in));
+        let handle = HeaderSyncHandle { views: HeaderViews(views), status, floor: Arc::new(floor) };
+        (Self { rules, settings, queue, events, ours }, handle)
+    }
+}
+
+const REACTOR_GONE: Exit = Exit::Local("header sync has ended");
+
+impl Service for HeaderSync {
+    fn streams(&self) -> Vec<StreamSpec> {
+        vec![StreamSpec {
+            name: "header_sync",
+            kind: StreamKind::HEADER_SYNC,
+            version: 8,
+            capability: Capabilities::HEADER_SYNC,
+            mode: Mode::Ordered,
+            max_frame: u32::try_from(MAX_MESSAGE_BYTES.saturating_add(FRAME_HEADER_BYTES))
+                .unwrap_or(u32::MAX),
+            payload_caps: PAYLOAD_CAPS,
+            opener: Opener::Initiator,
+            frames_per_second: FRAMES_PER_SECOND,
+        }]
+    }
+
+    async fn run(&self, session: Session) -> Exit {
+        let (from, peer) = (session.generation, session.peer.id);
+        // Kept to the end: the reactor hears that the session is gone whatever happens to this task.
+        let Some(mut farewell) = self.events.farewell(Report { from, event: Event::Left(None) }).await else {
+            return REACTOR_GONE;
+        };
+        let (mailbox, inlet) = inlet(INLET_DEPTH);
+        if self.events.send(Report { from, event: Event::Joined { peer, mailbox } }).await.is_err() {
+            return REACTOR_GONE;
+        }
+        let machine = PeerMachine::new(peer, from, self.rules.clone(), self.settings);
+        let ends = Ends {
+            state: self.ours.clone(),
+            inlet,
+            events: self.events.clone(),
+            work: Some(self.queue.clone()),
+        };
+        let exit = drive(machine, session, ends).await;
+        if let Some(report) = farewell.event_mut() {
+            report.event = Event::Left(Some(exit.clone()));
+        }
+        exit
+    }
+}
