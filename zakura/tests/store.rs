@@ -174,6 +174,18 @@ fn a_batch_that_closes_on_a_checkpoint_wins_and_another_block_there_is_refused()
 }
 
 #[test]
+fn cheap_blocks_below_the_last_checkpoint_settle_nothing() {
+    let (good, batch) = branch(genesis(), 1, REGTEST_BITS, 150);
+    let store = Store::in_memory(Network::Regtest, options(Some(vec![good[149]]))).unwrap();
+    let stranger = extend(&store, genesis(), 2, 140);
+    assert_eq!(store.view().finalized, genesis());
+    let (new, other) = branch(stranger[9], 3, REGTEST_BITS, 135);
+    assert!(matches!(store.accept(other), Accept::Extended(view) if view.tip == new[134]));
+    let anchored = HeaderBatch { proof: Proof::Anchored, ..batch };
+    assert!(matches!(store.accept(anchored), Accept::Extended(view) if view.finalized == good[149]));
+}
+
+#[test]
 fn contextual_rules_and_linkage_name_the_header() {
     let store = fresh();
     let (_, mut batch) = branch(genesis(), 1, REGTEST_BITS, 14);
