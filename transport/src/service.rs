@@ -140,11 +140,6 @@ impl Registry {
     pub(crate) fn offered(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values().filter(|entry| entry.offered)
     }
-
-    /// The offered stream of a kind.
-    pub(crate) fn find(&self, kind: StreamKind) -> Option<&Entry> {
-        self.entries.get(&kind).filter(|entry| entry.offered)
-    }
 }
 
 fn check(spec: &StreamSpec) -> Result<(), RegistryError> {

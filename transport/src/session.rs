@@ -1,6 +1,9 @@
 //! What a routine is handed: the peer, frames in, frames out, a way to be told to end.
 
-use crate::{Cancel, Fence, Frame, PeerInfo, Violation};
+use crate::{
+    Cancel, Fence, Frame, PeerInfo, Violation,
+    connection::{FramesIn, FramesOut},
+};
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
 
@@ -20,6 +23,14 @@ pub enum FrameError {
     /// The peer took nothing for the write deadline.
     #[error("the peer took no byte within the write deadline")]
     Stalled,
+    /// Our own frame is larger than the peer takes; ask [`FrameSender::max_frame`] before building one.
+    #[error("a frame of {bytes} bytes is larger than the {max} bytes that the peer takes")]
+    TooLarge {
+        /// The frame, header included.
+        bytes: usize,
+        /// What the peer takes.
+        max: usize,
+    },
 }
 
 /// The receiving half of an ordered stream.
@@ -31,9 +42,14 @@ pub struct FrameReceiver {
 #[derive(Debug)]
 enum Source {
     Memory(mpsc::Receiver<Frame>),
+    Quic(Box<FramesIn>),
 }
 
 impl FrameReceiver {
+    pub(crate) fn quic(frames: FramesIn) -> Self {
+        Self { source: Source::Quic(Box::new(frames)) }
+    }
+
     /// The next frame, or `None` once the peer has finished the stream. Cancel-safe: a frame half received stays.
     ///
     /// # Errors
@@ -42,6 +58,7 @@ impl FrameReceiver {
     pub async fn recv(&mut self) -> Result<Option<Frame>, FrameError> {
         match &mut self.source {
             Source::Memory(frames) => Ok(frames.recv().await),
+            Source::Quic(frames) => frames.recv().await,
         }
     }
 }
@@ -56,10 +73,28 @@ pub struct FrameSender {
 
 #[derive(Debug)]
 enum Sink {
-    Memory(mpsc::Sender<Frame>),
+    Memory { frames: mpsc::Sender<Frame>, max_frame: usize },
+    Quic(Box<FramesOut>),
 }
 
 impl FrameSender {
+    pub(crate) const fn memory(frames: mpsc::Sender<Frame>, max_frame: usize) -> Self {
+        Self { outbox: VecDeque::new(), bytes: 0, sink: Sink::Memory { frames, max_frame } }
+    }
+
+    pub(crate) fn quic(frames: FramesOut) -> Self {
+        Self { outbox: VecDeque::new(), bytes: 0, sink: Sink::Quic(Box::new(frames)) }
+    }
+
+    /// Frame bytes at most that the peer takes on this stream, header included. A larger frame fails the flush.
+    #[must_use]
+    pub fn max_frame(&self) -> usize {
+        match &self.sink {
+            Sink::Memory { max_frame, .. } => *max_frame,
+            Sink::Quic(frames) => usize::try_from(frames.max_frame()).unwrap_or(usize::MAX),
+        }
+    }
+
     /// Whether the outbox takes another frame now.
     #[must_use]
     pub const fn has_room(&self) -> bool {
@@ -70,6 +105,10 @@ impl FrameSender {
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.outbox.is_empty()
+            && match &self.sink {
+                Sink::Memory { .. } => true,
+                Sink::Quic(frames) => frames.is_flushed(),
+            }
     }
 
     /// Puts a frame into the outbox. It always fits: ask [`has_room`](Self::has_room) first, so that the outbox never
@@ -83,17 +122,17 @@ impl FrameSender {
     ///
     /// # Errors
     ///
-    /// [`FrameError::Gone`] or [`FrameError::Stalled`].
+    /// [`FrameError::Gone`], [`FrameError::Stalled`] or [`FrameError::TooLarge`].
     pub async fn flush(&mut self) -> Result<(), FrameError> {
+        let frames = match &mut self.sink {
+            Sink::Quic(frames) => return frames.flush(&mut self.outbox, &mut self.bytes).await,
+            Sink::Memory { frames, .. } => frames,
+        };
         while !self.outbox.is_empty() {
-            match &self.sink {
-                Sink::Memory(frames) => {
-                    let slot = frames.reserve().await.map_err(|_| FrameError::Gone)?;
-                    if let Some(frame) = self.outbox.pop_front() {
-                        self.bytes = self.bytes.saturating_sub(frame.wire_len());
-                        slot.send(frame);
-                    }
-                }
+            let slot = frames.reserve().await.map_err(|_| FrameError::Gone)?;
+            if let Some(frame) = self.outbox.pop_front() {
+                self.bytes = self.bytes.saturating_sub(frame.wire_len());
+                slot.send(frame);
             }
         }
         Ok(())
@@ -136,7 +175,7 @@ impl Session {
             peer,
             generation: Fence::mint(),
             frames_in: FrameReceiver { source: Source::Memory(source) },
-            frames_out: FrameSender { outbox: VecDeque::new(), bytes: 0, sink: Sink::Memory(sink) },
+            frames_out: FrameSender::memory(sink, usize::MAX),
             cancel: Cancel::new(),
         };
         (session(left, from_right, to_right), session(right, from_left, to_left))

@@ -1,0 +1,48 @@
+//! What a transport is started with.
+
+use crate::DatagramSocket;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// The transport's settings. [`TransportConfig::new`] gives the recommended ones.
+#[derive(Debug, Clone)]
+pub struct TransportConfig {
+    /// The UDP address to bind; port 0 takes any free one. Existing nodes remember a peer's address for seconds: keep
+    /// one port over restarts (wire 1.6).
+    pub listen: SocketAddr,
+    /// A socket to use in UDP's place, for tests and simulation; `listen` is then only a name.
+    pub socket: Option<Arc<dyn DatagramSocket>>,
+    /// The network: 1 Mainnet, 2 Testnet, 3 Regtest, 4 configured (wire 2.2). Other networks are refused.
+    pub network_id: u32,
+    /// The genesis hash in internal byte order, or a cohort's chain id (wire 2.5). Other chains are refused.
+    pub chain_id: [u8; 32],
+    /// Peers that dialled us, at most. Each may cost 6 MiB of QUIC windows: 112 are 672 MiB. Stops strangers from
+    /// filling our memory; they never take a place of [`max_outbound`](Self::max_outbound).
+    pub max_inbound: usize,
+    /// Peers that we dialled, at most, each up to 8 MB of windows. Stops inbound peers from deciding whom we know.
+    pub max_outbound: usize,
+    /// Inbound connections in TLS or handshake at once; above half of it a newcomer must first prove its address, above
+    /// all of it the newcomer is dropped unanswered. Stops connections that never say who they are.
+    pub pending_handshakes: usize,
+    /// What TLS and handshake may take together, from the first datagram. Stops a peer that dribbles its Hello.
+    pub handshake_timeout: Duration,
+    /// Redial jitter grows from this: same seed, same pauses.
+    pub seed: u64,
+}
+
+impl TransportConfig {
+    /// The recommended settings for a chain.
+    #[must_use]
+    pub const fn new(listen: SocketAddr, network_id: u32, chain_id: [u8; 32], seed: u64) -> Self {
+        Self {
+            listen,
+            socket: None,
+            network_id,
+            chain_id,
+            max_inbound: 112,
+            max_outbound: 16,
+            pending_handshakes: 64,
+            handshake_timeout: Duration::from_secs(5),
+            seed,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The one task that owns a connection.
+
+use super::{
+    arrival::receive,
+    ask::Requester,
+    pace::Pace,
+    shared::{Arrived, Report, Shared},
+    slots::{Arrival, Slots},
+    terms,
+};
+use crate::{
+    Action, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry, Session,
+    Spawner, StreamKind,
+    handshake::{Negotiated, Shortage},
+    quic::{Farewell, Link, LinkEnd, RecvHalf, ResetCode, SendHalf, refuse},
+    routine::supervise,
+    wire::Prelude,
+};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::Instrument;
+
+/// Streams a peer may open a second, and at once (wire 4.4): every one costs us a task, even a bad one.
+const OPENS_PER_S: u32 = 32;
+/// Requests of one peer that are answered at once; more are reset with code 1. Stops a peer from occupying a service.
+const ANSWERS: usize = 64;
+/// What opening a stream may take (wire 7.2).
+const OPEN_DEADLINE: Duration = Duration::from_secs(10);
+/// How often a service without demand is asked again whether it wants the peer.
+const DEMAND_RECHECK: Duration = Duration::from_secs(1);
+/// How long sessions get to end after their connection, before they are left behind with a warning.
+const SESSIONS_END: Duration = Duration::from_secs(5);
+/// Reports in flight from a connection's streams.
+const REPORTS: usize = 32;
+
+/// Ends a connection from outside: the reason for the record, and what the peer hears.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) reason: CloseReason,
+    pub(crate) farewell: Farewell,
+}
+
+/// A connection whose handshake is done.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    us: PeerId,
+    slots: Slots,
+    held: BTreeMap<StreamKind, Arrived>,
+    opens: Pace,
+    streams: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    spawner: Spawner,
+    reports: mpsc::Sender<Report>,
+    inbox: mpsc::Receiver<Report>,
+    idle: Option<Duration>,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        us: PeerId,
+        info: PeerInfo,
+        link: Link,
+        agreed: Negotiated,
+        registry: &Registry,
+        spawner: Spawner,
+    ) -> Self {
+        let now = Instant::now().into_std();
+        let shared = Shared::new(link, info, agreed, registry, now);
+        let info = &shared.info;
+        let slots = Slots::new(us, info.id, info.direction, shared.specs(Mode::Ordered), now);
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        // Wire 4.7: the timer runs if an ordered kind was negotiated, or no request kind was.
+        let timed =
+            shared.specs(Mode::Ordered).next().is_some() || shared.specs(Mode::Request).next().is_none();
+        Self {
+            us,
+            slots,
+            held: BTreeMap::new(),
+            opens: Pace::new(now, OPENS_PER_S, OPENS_PER_S),
+            streams: Arc::new(Semaphore::new(usize::from(agreed.limits.max_open_streams))),
+            answers: Arc::new(Semaphore::new(ANSWERS)),
+            spawner,
+            reports,
+            inbox,
+            idle: timed.then(|| terms::idle_limit(&agreed)),
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// A way to ask this peer, while the connection lives.
+    pub(crate) fn requester(&self) -> Requester {
+        Requester {
+            shared: Arc::clone(&self.shared),
+            reports: self.reports.downgrade(),
+            ids: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// Lives the connection to its end and closes it; `ended` hears the first cause at once. Returns when every session
+    /// has ended too.
+    pub(crate) async fn run(mut self, stop: oneshot::Receiver<Stop>, ended: impl AsyncFnOnce(CloseReason)) {
+        let reason = match self.too_small() {
+            Some(stop) => stop,
+            None => self.live(stop).await,
+        };
+        tracing::debug!(reason = %reason.reason, us = %self.us.short(), "connection over");
+        self.shared.link.close(reason.farewell);
+        self.shared.cancel.cancel();
+        ended(reason.reason).await;
+        self.wait_for_sessions().await;
+    }
+
+    fn too_small(&self) -> Option<Stop> {
+        let farewell = match self.shared.agreed.carries(self.shared.specs(Mode::Ordered).count()) {
+            Ok(()) => return None,
+            Err(Shortage::OrderedStreams) => Farewell::ORDERED_STREAMS,
+            Err(Shortage::QueueSplit) => Farewell::QUEUE_SPLIT,
+        };
+        Some(Stop { reason: CloseReason::LimitsTooSmall, farewell })
+    }
+
+    async fn live(&mut self, stop: oneshot::Receiver<Stop>) -> Stop {
+        let shared = Arc::clone(&self.shared);
+        let (mut stop, mut ended) = (pin!(stop), pin!(shared.link.ended()));
+        loop {
+            self.open_due();
+            let wake = self.next_wake();
+            let over = tokio::select! {
+                biased;
+                stop = &mut stop => Some(stop.unwrap_or(Stop {
+                    reason: CloseReason::Local,
+                    farewell: Farewell::NEUTRAL,
+                })),
+                end = &mut ended => Some(Stop { reason: end.into(), farewell: Farewell::NEUTRAL }),
+                () = sleep_until(wake) => self.on_time(),
+                Some(report) = self.inbox.recv() => self.on_report(report),
+                Ok(halves) = shared.link.accept() => {
+                    self.on_stream(halves);
+                    None
+                }
+            };
+            if let Some(over) = over {
+                return over;
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let idle = self.idle.map(|limit| Instant::from_std(self.shared.heard.last()) + limit);
+        let slot = self.slots.next().map(Instant::from_std);
+        let far = Instant::now() + Duration::from_secs(3600);
+        idle.into_iter().chain(slot).fold(far, Instant::min)
+    }
+
+    fn on_time(&mut self) -> Option<Stop> {
+        let now = Instant::now();
+        if let Some((kind, violation)) = self.slots.overdue(now.into_std()) {
+            return at_fault(self.name(kind), Exit::Violation(violation), Farewell::NEUTRAL);
+        }
+        let limit = self.idle?;
+        let silent = now.saturating_duration_since(Instant::from_std(self.shared.heard.last()));
+        (silent >= limit).then_some(Stop { reason: CloseReason::Idle, farewell: Farewell::IDLE })
+    }
+
+    fn on_report(&mut self, report: Report) -> Option<Stop> {
+        match report {
+            Report::Opened { kind, fence, halves: Some(halves) } => {
+                if self.slots.opened(kind, fence) {
+                    self.start(kind, fence, halves, None, None);
+                }
+                None
+            }
+            Report::Opened { kind, fence, halves: None } => {
+                self.slots.ended(kind, fence, true, Instant::now().into_std());
+                None
+            }
+            Report::Arrived(arrived) => self.on_arrived(arrived),
+            Report::Ended { kind, fence, exit, refused } => self.on_ended(kind, fence, exit, refused),
+            Report::Fatal { stream, exit, farewell } => at_fault(stream, exit, farewell),
+        }
+    }
+
+    /// The peer opened a stream; what it is shows when its prelude has been read.
+    fn on_stream(&mut self, (send, recv): (SendHalf, RecvHalf)) {
+        if self.opens.take(Instant::now().into_std()).is_err() {
+            return refuse(send, recv, ResetCode::RateLimit);
+        }
+        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return refuse(send, recv, ResetCode::Resource);
+        };
+        let (shared, answers) = (Arc::clone(&self.shared), Arc::clone(&self.answers));
+        self.spawner.spawn("arrival", receive(shared, (send, recv), permit, answers, self.reports.clone()));
+    }
+
+    fn on_arrived(&mut self, arrived: Arrived) -> Option<Stop> {
+        let kind = arrived.kind;
+        let entry = self.shared.kinds.get(&kind).map(|kind| &kind.entry)?;
+        let wanted = entry.service.wants(&self.shared.info, &entry.spec);
+        match self.slots.arrived(kind, wanted, Instant::now().into_std()) {
+            Arrival::Start(fence) => {
+                self.start(kind, fence, arrived.halves, Some(arrived.max_frame), Some(arrived.permit));
+            }
+            Arrival::Hold => {
+                self.held.insert(kind, arrived);
+            }
+            // Dropping the halves is FIN and STOP_SENDING 0.
+            Arrival::Park => {}
+            Arrival::Fault(violation) => {
+                return at_fault(self.name(kind), Exit::Violation(violation), Farewell::NEUTRAL);
+            }
+        }
+        None
+    }
+
+    fn on_ended(&mut self, kind: StreamKind, fence: Fence, exit: Exit, refused: bool) -> Option<Stop> {
+        let name = self.name(kind);
+        tracing::debug!(peer = %self.shared.info.id.short(), stream = name, ?exit, "session over");
+        let reopen = match exit.action() {
+            Action::CloseConnection => return at_fault(name, exit, Farewell::NEUTRAL),
+            Action::Park { reopen } => reopen && !refused,
+        };
+        self.slots.ended(kind, fence, reopen, Instant::now().into_std());
+        let successor = self.held.remove(&kind)?;
+        self.on_arrived(successor)
+    }
+
+    fn open_due(&mut self) {
+        let now = Instant::now().into_std();
+        for kind in self.slots.due(now) {
+            let Some(negotiated) = self.shared.kinds.get(&kind) else { continue };
+            let spec = &negotiated.entry.spec;
+            if !negotiated.entry.service.wants(&self.shared.info, spec) {
+                self.slots.postpone(kind, now + DEMAND_RECHECK);
+                continue;
+            }
+            let max_frame = terms::inbound_cap(&self.shared.agreed, spec);
+            let prelude = Prelude { kind, version: spec.version, request_id: None, max_frame };
+            let (fence, link) = (self.slots.opening(kind), self.shared.link.clone());
+            let reports = self.reports.clone();
+            self.spawner.spawn("open", async move {
+                let halves = timeout(OPEN_DEADLINE, open(&link, prelude)).await.ok().flatten();
+                // A connection that no longer listens is ending, and its streams with it.
+                drop(reports.send(Report::Opened { kind, fence, halves }).await);
+            });
+        }
+    }
+
+    /// Runs the service's session on a stream, supervised, in a task of its own.
+    fn start(
+        &self,
+        kind: StreamKind,
+        fence: Fence,
+        (send, recv): (SendHalf, RecvHalf),
+        opener: Option<u32>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let Some(negotiated) = self.shared.kinds.get(&kind) else { return };
+        let refused = Arc::new(AtomicBool::new(false));
+        let session = Session {
+            peer: self.shared.info.clone(),
+            generation: fence,
+            frames_in: FrameReceiver::quic(self.shared.frames_in(negotiated, recv, &refused)),
+            frames_out: FrameSender::quic(self.shared.frames_out(negotiated, send, opener, &refused)),
+            cancel: self.shared.cancel.child(),
+        };
+        let routine = Arc::clone(&negotiated.entry.service).run(session);
+        let (reports, name) = (self.reports.clone(), negotiated.entry.spec.name);
+        let span = tracing::debug_span!("stream", stream = name, generation = ?fence);
+        let task = async move {
+            let exit = supervise(routine).await;
+            drop(permit);
+            let refused = refused.load(Ordering::Relaxed);
+            drop(reports.send(Report::Ended { kind, fence, exit, refused }).await);
+        };
+        self.spawner.spawn(name, task.instrument(span));
+    }
+
+    fn name(&self, kind: StreamKind) -> &'static str {
+        self.shared.kinds.get(&kind).map_or("stream", |kind| kind.entry.spec.name)
+    }
+
+    /// Every session holds a sender of reports: when none is left, all have ended.
+    async fn wait_for_sessions(self) {
+        let Self { shared, mut inbox, reports, held, .. } = self;
+        drop((reports, held));
+        let all = async { while inbox.recv().await.is_some() {} };
+        if timeout(SESSIONS_END, all).await.is_err() {
+            tracing::warn!(peer = %shared.info.id.short(), "a session outlives its connection: it ignores its cancel");
+        }
+    }
+}
+
+async fn open(link: &Link, prelude: Prelude) -> Option<(SendHalf, RecvHalf)> {
+    let (mut send, recv) = link.open().await.ok()?;
+    send.write_all(prelude.encode()).await.ok()?;
+    Some((send, recv))
+}
+
+/// The end of a connection for which a stream is the cause, if its exit closes connections.
+fn at_fault(stream: &'static str, exit: Exit, farewell: Farewell) -> Option<Stop> {
+    let reason = match exit {
+        Exit::Violation(violation) => CloseReason::Violation { stream, violation },
+        Exit::Panicked(message) => CloseReason::Panicked { stream, message },
+        Exit::Closed { .. } | Exit::Local(_) => return None,
+    };
+    Some(Stop { reason, farewell })
+}
+
+impl From<LinkEnd> for CloseReason {
+    fn from(end: LinkEnd) -> Self {
+        match end {
+            LinkEnd::Remote { code, reason } => Self::Remote { code, reason },
+            LinkEnd::TimedOut => Self::Timeout,
+            LinkEnd::Reset => Self::Reset,
+            LinkEnd::Transport(text) => Self::Transport(text),
+            LinkEnd::Local => Self::Local,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The asking side of a request stream (wire 4.5).
+
+use super::{
+    FramesIn,
+    shared::{Report, Shared},
+};
+use crate::{
+    Exit, Frame, FrameError, Mode, RequestError, StreamKind,
+    quic::{Farewell, LinkEnd},
+    wire::Prelude,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+
+/// Asks one peer, over one connection. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Requester {
+    pub(super) shared: Arc<Shared>,
+    pub(super) reports: mpsc::WeakSender<Report>,
+    pub(super) ids: Arc<AtomicU64>,
+}
+
+/// The answer to one request, frame by frame.
+pub struct Response {
+    frames: FramesIn,
+    name: &'static str,
+    deadline: Instant,
+    reports: mpsc::WeakSender<Report>,
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response").field("stream", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Requester {
+    /// Sends one request on a stream of its own. `deadline` covers the whole exchange.
+    pub(crate) async fn ask(
+        &self,
+        kind: StreamKind,
+        frame: Frame,
+        deadline: Duration,
+    ) -> Result<Response, RequestError> {
+        let shared = &self.shared;
+        let negotiated = shared.kinds.get(&kind).filter(|kind| kind.entry.spec.mode == Mode::Request);
+        let Some(negotiated) = negotiated else { return Err(RequestError::NotNegotiated(kind)) };
+        let spec = &negotiated.entry.spec;
+        let max =
+            usize::try_from(super::terms::outbound_cap(&shared.agreed, spec, None)).unwrap_or(usize::MAX);
+        if frame.wire_len() > max {
+            return Err(RequestError::TooLarge { bytes: frame.wire_len(), max });
+        }
+        let deadline = Instant::now() + deadline;
+        let send = async {
+            let gone = |_: LinkEnd| RequestError::Gone;
+            let (mut send, recv) = shared.link.open().await.map_err(gone)?;
+            let id = self.ids.fetch_add(1, Ordering::Relaxed);
+            let max_frame = super::terms::inbound_cap(&shared.agreed, spec);
+            let prelude = Prelude { kind, version: spec.version, request_id: Some(id), max_frame };
+            for piece in [prelude.encode(), frame.encode_front(), frame.body] {
+                send.write_all(piece).await.map_err(|_| RequestError::Gone)?;
+            }
+            send.finish();
+            Ok(shared.plain_frames_in(spec, recv))
+        };
+        let frames = timeout_at(deadline, send).await.map_err(|_| RequestError::Deadline)??;
+        Ok(Response { frames, name: spec.name, deadline, reports: self.reports.clone() })
+    }
+}
+
+impl Response {
+    /// The next frame of the answer, or `None` after the last. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Deadline`], [`RequestError::Gone`], or [`RequestError::Violation`], which closes the connection.
+    pub async fn next(&mut self) -> Result<Option<Frame>, RequestError> {
+        match timeout_at(self.deadline, self.frames.recv()).await {
+            Err(_) => Err(RequestError::Deadline),
+            Ok(Ok(frame)) => Ok(frame),
+            // Any end between frames, even a reset, is the end of the answer (wire 4.5).
+            Ok(Err(FrameError::Gone)) if self.frames.is_between_frames() => Ok(None),
+            Ok(Err(FrameError::Gone | FrameError::Stalled | FrameError::TooLarge { .. })) => {
+                Err(RequestError::Gone)
+            }
+            Ok(Err(FrameError::Violation(violation))) => {
+                if let Some(reports) = self.reports.upgrade() {
+                    let exit = Exit::Violation(violation.clone());
+                    let farewell = Farewell::MALFORMED_RESPONSE;
+                    drop(reports.send(Report::Fatal { stream: self.name, exit, farewell }).await);
+                }
+                Err(RequestError::Violation(violation))
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Frames to one QUIC stream, paced and without copying their bodies.
+
+use super::pace::Pace;
+use crate::{
+    Frame, FrameError,
+    quic::{Broken, SendHalf},
+};
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// A peer that takes no byte for this long is not reading (wire 7.2): stops it from holding our memory.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// Frames taken from the outbox into one write.
+const FRAMES_A_WRITE: usize = 32;
+
+/// The sending end of a stream.
+#[derive(Debug)]
+pub(crate) struct FramesOut {
+    half: SendHalf,
+    max_frame: u32,
+    pace: Option<Arc<Pace>>,
+    refused: Arc<AtomicBool>,
+    staged: VecDeque<Bytes>,
+    blocked_since: Option<Instant>,
+}
+
+impl FramesOut {
+    /// Frames of `max_frame` bytes at most go out, at `pace` if there is one.
+    pub(crate) fn new(
+        half: SendHalf,
+        max_frame: u32,
+        pace: Option<Arc<Pace>>,
+        refused: Arc<AtomicBool>,
+    ) -> Self {
+        Self { half, max_frame, pace, refused, staged: VecDeque::new(), blocked_since: None }
+    }
+
+    /// Frame bytes at most that the peer takes.
+    pub(crate) const fn max_frame(&self) -> u32 {
+        self.max_frame
+    }
+
+    /// Whether everything taken from the outbox has been handed to the stream.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.staged.is_empty()
+    }
+
+    /// Hands the outbox over; `bytes` shrinks with what the stream has taken. Cancel-safe.
+    pub(crate) async fn flush(
+        &mut self,
+        outbox: &mut VecDeque<Frame>,
+        bytes: &mut usize,
+    ) -> Result<(), FrameError> {
+        loop {
+            let wait = self.stage(outbox)?;
+            if !self.staged.is_empty() {
+                let taken = self.write().await?;
+                *bytes = bytes.saturating_sub(taken);
+            } else if let Some(wait) = wait {
+                sleep(wait).await;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes frames while the pace allows it. How long to wait for the next, if the pace is what stops us.
+    fn stage(&mut self, outbox: &mut VecDeque<Frame>) -> Result<Option<Duration>, FrameError> {
+        while self.staged.len() < FRAMES_A_WRITE {
+            let Some(frame) = outbox.front() else { return Ok(None) };
+            let max = usize::try_from(self.max_frame).unwrap_or(usize::MAX);
+            if frame.wire_len() > max {
+                return Err(FrameError::TooLarge { bytes: frame.wire_len(), max });
+            }
+            if let Some(pace) = &self.pace
+                && let Err(wait) = pace.take(Instant::now().into_std())
+            {
+                return Ok(Some(wait));
+            }
+            if let Some(frame) = outbox.pop_front() {
+                self.staged.push_back(frame.encode_front());
+                if !frame.body.is_empty() {
+                    self.staged.push_back(frame.body);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn write(&mut self) -> Result<usize, FrameError> {
+        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        let write = self.half.write(self.staged.make_contiguous());
+        let taken = match timeout_at(since + WRITE_DEADLINE, write).await {
+            Err(_) => return Err(FrameError::Stalled),
+            Ok(Ok(taken)) => taken,
+            Ok(Err(Broken::Unknown)) => {
+                self.refused.store(true, Ordering::Relaxed);
+                return Err(FrameError::Gone);
+            }
+            Ok(Err(Broken::Off)) => return Err(FrameError::Gone),
+        };
+        self.blocked_since = None;
+        while self.staged.front().is_some_and(Bytes::is_empty) {
+            self.staged.pop_front();
+        }
+        Ok(taken)
+    }
+
+    /// Ends the stream cleanly and waits until the peer has all of it, as long as the write deadline allows.
+    pub(crate) async fn finish(mut self) {
+        self.half.finish();
+        drop(timeout_at(Instant::now() + WRITE_DEADLINE, self.half.taken()).await);
+    }
+
+    /// Drops what is unsent and tells the peer why.
+    pub(crate) fn reset(mut self, code: crate::quic::ResetCode) {
+        self.half.reset(code);
+    }
+}

@@ -1,0 +1,20 @@
+//! One connection with one peer: its streams, their sessions, and its end.
+
+mod actor;
+mod answer;
+mod arrival;
+mod ask;
+mod frames_in;
+mod frames_out;
+mod heard;
+mod pace;
+mod shared;
+mod slots;
+mod terms;
+
+pub use ask::Response;
+
+pub(crate) use actor::{Connection, Stop};
+pub(crate) use ask::Requester;
+pub(crate) use frames_in::FramesIn;
+pub(crate) use frames_out::FramesOut;

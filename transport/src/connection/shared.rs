@@ -1,0 +1,140 @@
+//! What every stream of a connection needs to know.
+
+use super::{
+    FramesIn, FramesOut,
+    heard::Heard,
+    pace::Pace,
+    terms::{self, PACED_BURST, PACED_FRAMES},
+};
+use crate::{
+    Cancel, Exit, Fence, Mode, PeerInfo, Registry, StreamKind, StreamSpec, Violation,
+    handshake::Negotiated,
+    quic::{Farewell, Link, RecvHalf, ResetCode, SendHalf},
+    service::Entry,
+    wire::{FrameAssembler, PreludeHead},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A stream kind that was negotiated, with the meters that outlive its streams.
+pub(super) struct Kind {
+    pub(super) entry: Entry,
+    inbound: Arc<Pace>,
+    outbound: Option<Arc<Pace>>,
+}
+
+/// One connection, as its streams see it.
+pub(crate) struct Shared {
+    pub(super) link: Link,
+    pub(super) info: PeerInfo,
+    pub(super) agreed: Negotiated,
+    pub(super) kinds: BTreeMap<StreamKind, Kind>,
+    pub(super) heard: Arc<Heard>,
+    pub(super) cancel: Cancel,
+}
+
+/// What a stream's task tells the connection.
+pub(super) enum Report {
+    /// A stream we opened stands, or could not be opened.
+    Opened { kind: StreamKind, fence: Fence, halves: Option<(SendHalf, RecvHalf)> },
+    /// The peer opened an ordered stream.
+    Arrived(Arrived),
+    /// A session is over.
+    Ended { kind: StreamKind, fence: Fence, exit: Exit, refused: bool },
+    /// Something that closes the connection.
+    Fatal { stream: &'static str, exit: Exit, farewell: Farewell },
+}
+
+/// An ordered stream from the peer whose prelude was in order.
+pub(super) struct Arrived {
+    pub(super) kind: StreamKind,
+    pub(super) max_frame: u32,
+    pub(super) halves: (SendHalf, RecvHalf),
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// Why a prelude's first part is not accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// Only the stream is reset.
+    Reset(ResetCode),
+    /// The stream is reset with 2 and the connection closed.
+    Fatal(&'static str, Violation),
+}
+
+impl Shared {
+    pub(super) fn new(
+        link: Link,
+        info: PeerInfo,
+        agreed: Negotiated,
+        registry: &Registry,
+        now: Instant,
+    ) -> Self {
+        let kinds = registry.offered().filter(|entry| agreed.capabilities.contains(entry.spec.capability));
+        let kinds = kinds.map(|entry| {
+            let rate = terms::inbound_rate(&agreed, &entry.spec);
+            let paced = !terms::is_unpaced(&agreed) && entry.spec.mode == Mode::Ordered;
+            let kind = Kind {
+                entry: entry.clone(),
+                inbound: Arc::new(Pace::new(now, rate, rate)),
+                outbound: paced.then(|| Arc::new(Pace::new(now, PACED_FRAMES, PACED_BURST))),
+            };
+            (entry.spec.kind, kind)
+        });
+        let kinds = kinds.collect();
+        Self { link, info, agreed, kinds, heard: Arc::new(Heard::new(now)), cancel: Cancel::new() }
+    }
+
+    /// The negotiated streams of a mode.
+    pub(super) fn specs(&self, mode: Mode) -> impl Iterator<Item = &StreamSpec> {
+        self.kinds.values().map(|kind| &kind.entry.spec).filter(move |spec| spec.mode == mode)
+    }
+
+    /// Judges the first part of a peer's prelude.
+    pub(super) fn judge(&self, head: PreludeHead) -> Result<&Kind, Misfit> {
+        let Some(kind) = self.kinds.get(&head.kind).filter(|kind| kind.entry.spec.version == head.version)
+        else {
+            return Err(Misfit::Reset(ResetCode::UnknownStream));
+        };
+        let spec = &kind.entry.spec;
+        if spec.mode == head.mode {
+            return Ok(kind);
+        }
+        let seen = match head.mode {
+            Mode::Ordered => format!("{} without a request id", spec.name),
+            Mode::Request => format!("{} with a request id", spec.name),
+        };
+        Err(Misfit::Fatal(spec.name, Violation::protocol("stream.mode", seen)))
+    }
+
+    /// Frames from the peer on an ordered stream.
+    pub(super) fn frames_in(&self, kind: &Kind, half: RecvHalf, refused: &Arc<AtomicBool>) -> FramesIn {
+        let mut frames = self.plain_frames_in(&kind.entry.spec, half);
+        frames.refused = Arc::clone(refused);
+        frames.pace = Some(Arc::clone(&kind.inbound));
+        frames.heard = Some(Arc::clone(&self.heard));
+        frames
+    }
+
+    /// Frames from the peer that neither count nor keep the connection alive: those of a response.
+    pub(super) fn plain_frames_in(&self, spec: &StreamSpec, half: RecvHalf) -> FramesIn {
+        let cap = terms::inbound_cap(&self.agreed, spec);
+        FramesIn::new(half, FrameAssembler::new(spec.clone(), cap))
+    }
+
+    /// Frames to the peer. `opener`: what the peer stated, if it opened the stream.
+    pub(super) fn frames_out(
+        &self,
+        kind: &Kind,
+        half: SendHalf,
+        opener: Option<u32>,
+        refused: &Arc<AtomicBool>,
+    ) -> FramesOut {
+        let cap = terms::outbound_cap(&self.agreed, &kind.entry.spec, opener);
+        FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused))
+    }
+}

@@ -1,0 +1,357 @@
+//! The one task that owns the set of connections.
+
+use super::{
+    duplicate::{Contender, Verdict, judge},
+    events::PeerEvent,
+    meeting::{Met, Missed, admit, dial},
+    redial::Redials,
+    snapshot::Snapshot,
+};
+use crate::{
+    CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
+    connection::{Connection, Stop},
+    handshake::Terms,
+    quic::{Endpoint, Farewell, Incoming},
+    routine::{TaskEnd, contain},
+};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::Instrument;
+
+/// Reports in flight from dials, handshakes and connections.
+const REPORTS: usize = 64;
+/// Pause before the endpoint is bound again after its task has died and a first attempt failed.
+const REBIND_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the handle asks of the pool.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Dial this peer, and again for ever.
+    Add(PeerAddr),
+    /// Do not dial this peer any more.
+    Remove(PeerId),
+    /// Close the connection with this peer.
+    Close(PeerId),
+    /// End everything within the grace, then say so.
+    Shutdown { grace: Duration, done: oneshot::Sender<()> },
+}
+
+enum Report {
+    Admitted { from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>> },
+    Dialled { peer: PeerAddr, outcome: TaskEnd<Result<Met, Missed>> },
+    Ended { id: PeerId, connection: Fence, reason: CloseReason },
+}
+
+struct Registered {
+    info: PeerInfo,
+    initiator: PeerId,
+    since: Instant,
+    stop: oneshot::Sender<Stop>,
+}
+
+/// What the pool is made of.
+pub(crate) struct PoolParts {
+    pub(crate) identity: Identity,
+    pub(crate) config: TransportConfig,
+    pub(crate) terms: Terms,
+    pub(crate) registry: Registry,
+    pub(crate) spawner: Spawner,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) local_addr: SocketAddr,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) events: broadcast::Sender<PeerEvent>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+/// The pool actor.
+pub(crate) struct Pool {
+    us: PeerId,
+    identity: Identity,
+    config: TransportConfig,
+    terms: Arc<Terms>,
+    registry: Registry,
+    spawner: Spawner,
+    endpoint: Endpoint,
+    local_addr: SocketAddr,
+    rebind_at: Option<Instant>,
+    peers: BTreeMap<PeerId, Registered>,
+    redials: Redials,
+    dialling: usize,
+    pending: usize,
+    snapshot: Snapshot,
+    events: broadcast::Sender<PeerEvent>,
+    commands: mpsc::Receiver<Command>,
+    reports: mpsc::Sender<Report>,
+    inbox: mpsc::Receiver<Report>,
+}
+
+impl Pool {
+    pub(crate) fn new(parts: PoolParts) -> Self {
+        let (reports, inbox) = mpsc::channel(REPORTS);
+        Self {
+            us: parts.identity.peer_id(),
+            identity: parts.identity,
+            redials: Redials::new(parts.config.seed),
+            config: parts.config,
+            terms: Arc::new(parts.terms),
+            registry: parts.registry,
+            spawner: parts.spawner,
+            endpoint: parts.endpoint,
+            local_addr: parts.local_addr,
+            rebind_at: None,
+            peers: BTreeMap::new(),
+            dialling: 0,
+            pending: 0,
+            snapshot: parts.snapshot,
+            events: parts.events,
+            commands: parts.commands,
+            reports,
+            inbox,
+        }
+    }
+
+    /// Runs until shutdown, or until every handle is gone.
+    pub(crate) async fn run(mut self) {
+        let (grace, done) = loop {
+            self.dial_due();
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(Command::Shutdown { grace, done }) => break (grace, Some(done)),
+                    Some(command) => self.on_command(command),
+                    None => break (Duration::ZERO, None),
+                },
+                () = sleep_until(wake) => self.rebind_if_due(),
+                Some(report) = self.inbox.recv() => self.on_report(report),
+                incoming = self.endpoint.accept(), if self.rebind_at.is_none() => match incoming {
+                    Some(incoming) => self.on_incoming(incoming),
+                    None => {
+                        tracing::error!("the QUIC endpoint's task has died: binding again");
+                        self.rebind_at = Some(Instant::now());
+                    }
+                },
+            }
+        };
+        self.shut_down(grace).await;
+        if let Some(done) = done {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let room = self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound;
+        let redial = self.redials.next().filter(|_| room).map(Instant::from_std);
+        redial.into_iter().chain(self.rebind_at).fold(far, Instant::min)
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Add(peer) => {
+                let connected = self.peers.contains_key(&peer.id);
+                self.redials.add(peer, connected, Instant::now().into_std());
+            }
+            Command::Remove(id) => self.redials.remove(id),
+            Command::Close(id) => self.drop_peer(id, CloseReason::Local, Farewell::NEUTRAL),
+            // Only the loop that takes commands ends the pool.
+            Command::Shutdown { done, .. } => drop(done),
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        match report {
+            Report::Admitted { from, outcome } => {
+                self.pending = self.pending.saturating_sub(1);
+                match outcome {
+                    TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
+                    TaskEnd::Finished(Err(missed)) => self.refused(from, missed),
+                    TaskEnd::Panicked(message) => tracing::error!(panic = %message, "an admission panicked"),
+                }
+            }
+            Report::Dialled { peer, outcome } => {
+                self.dialling = self.dialling.saturating_sub(1);
+                let failed = match outcome {
+                    TaskEnd::Finished(Ok(met)) => self.register(met, Direction::Outbound),
+                    TaskEnd::Finished(Err(missed)) => Err(missed.reason),
+                    TaskEnd::Panicked(message) => Err(CloseReason::NotDialled(message)),
+                };
+                if let Err(reason) = failed {
+                    tracing::debug!(%peer, %reason, "dial failed");
+                    self.redials.failed(peer.id, Instant::now().into_std());
+                    self.tell(PeerEvent::DialFailed { peer, reason });
+                }
+            }
+            Report::Ended { id, connection, reason } => self.ended(id, connection, reason),
+        }
+    }
+
+    /// Spends nothing on an attempt before there is a place for it.
+    fn on_incoming(&mut self, incoming: Incoming) {
+        if self.pending >= self.config.pending_handshakes {
+            return incoming.ignore();
+        }
+        if self.pending.saturating_mul(2) >= self.config.pending_handshakes && !incoming.is_validated() {
+            return incoming.retry();
+        }
+        self.pending = self.pending.saturating_add(1);
+        let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
+        let (from, deadline) = (incoming.remote_addr(), Instant::now() + self.config.handshake_timeout);
+        self.spawner.spawn("admission", async move {
+            let outcome = contain(admit(incoming, &terms, deadline)).await;
+            drop(reports.send(Report::Admitted { from, outcome }).await);
+        });
+    }
+
+    fn dial_due(&mut self) {
+        while self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound {
+            let Some(peer) = self.redials.take_due(Instant::now().into_std()) else { return };
+            self.dialling = self.dialling.saturating_add(1);
+            let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
+            let (endpoint, us) = (self.endpoint.clone(), self.us);
+            let deadline = Instant::now() + self.config.handshake_timeout;
+            self.spawner.spawn("dial", async move {
+                let outcome = contain(dial(&endpoint, us, &terms, peer, deadline)).await;
+                drop(reports.send(Report::Dialled { peer, outcome }).await);
+            });
+        }
+    }
+
+    /// Gives a connection its place, or closes it and says why.
+    fn register(&mut self, met: Met, direction: Direction) -> Result<(), CloseReason> {
+        let (id, addr) = (met.link.peer(), met.link.remote_addr());
+        let refuse = |farewell, reason| {
+            met.link.close(farewell);
+            Err(reason)
+        };
+        if id == self.us {
+            return refuse(Farewell::NEUTRAL, CloseReason::NotDialled("that is ourselves".into()));
+        }
+        let initiator = match direction {
+            Direction::Inbound => id,
+            Direction::Outbound => self.us,
+        };
+        if let Some(incumbent) = self.peers.get(&id) {
+            let holder = Contender { initiator: incumbent.initiator, ip: incumbent.info.addr.ip() };
+            match judge(holder, incumbent.since.elapsed(), Contender { initiator, ip: addr.ip() }) {
+                Verdict::Replace => self.drop_peer(id, CloseReason::Duplicate, Farewell::DUPLICATE),
+                Verdict::Refuse => return refuse(Farewell::DUPLICATE, CloseReason::Duplicate),
+                Verdict::RefuseAndEvict => {
+                    self.drop_peer(id, CloseReason::Duplicate, Farewell::NEUTRAL);
+                    return refuse(Farewell::DUPLICATE, CloseReason::Duplicate);
+                }
+            }
+        }
+        let most = match direction {
+            Direction::Inbound => self.config.max_inbound,
+            Direction::Outbound => self.config.max_outbound,
+        };
+        if self.count(direction) >= most {
+            return refuse(Farewell::ADMISSION, CloseReason::Full);
+        }
+        let (connection, capabilities) = (Fence::mint(), met.agreed.capabilities);
+        let info = PeerInfo { id, addr, direction, connection, capabilities };
+        self.launch(met, info, initiator);
+        Ok(())
+    }
+
+    fn launch(&mut self, met: Met, info: PeerInfo, initiator: PeerId) {
+        let (id, connection) = (info.id, info.connection);
+        let spawner = self.spawner.clone();
+        let task = Connection::new(self.us, info.clone(), met.link, met.agreed, &self.registry, spawner);
+        let (stop, stopped) = oneshot::channel();
+        self.snapshot.insert(info.clone(), task.requester());
+        let registered = Registered { info: info.clone(), initiator, since: Instant::now(), stop };
+        self.peers.insert(id, registered);
+        self.redials.connected(id, Instant::now().into_std());
+        let span = tracing::debug_span!("peer", id = %id.short(), connection = ?connection);
+        self.tell(PeerEvent::Connected(info));
+        let reports = self.reports.clone();
+        let ended = async move |reason| {
+            drop(reports.send(Report::Ended { id, connection, reason }).await);
+        };
+        self.spawner.spawn("connection", task.run(stopped, ended).instrument(span));
+    }
+
+    /// Takes a peer's place away and closes its connection, whose own report will be too late to matter.
+    fn drop_peer(&mut self, id: PeerId, reason: CloseReason, farewell: Farewell) {
+        if let Some(gone) = self.peers.remove(&id) {
+            // A connection that no longer listens has ended by itself.
+            drop(gone.stop.send(Stop { reason: reason.clone(), farewell }));
+            self.forget(gone.info, reason);
+        }
+    }
+
+    /// A connection's own end. An old generation's teardown does not touch its successor.
+    fn ended(&mut self, id: PeerId, connection: Fence, reason: CloseReason) {
+        if self.peers.get(&id).is_some_and(|peer| peer.info.connection == connection)
+            && let Some(gone) = self.peers.remove(&id)
+        {
+            self.forget(gone.info, reason);
+        }
+    }
+
+    fn forget(&mut self, peer: PeerInfo, reason: CloseReason) {
+        self.snapshot.remove(peer.id);
+        self.redials.disconnected(peer.id, Instant::now().into_std());
+        self.tell(PeerEvent::Disconnected { peer, reason });
+    }
+
+    fn refused(&self, addr: SocketAddr, missed: Missed) {
+        tracing::debug!(%addr, reason = %missed.reason, "admission failed");
+        if let (Some(peer), CloseReason::HandshakeRefused(reason)) = (missed.peer, missed.reason) {
+            self.tell(PeerEvent::Refused { peer, addr, reason });
+        }
+    }
+
+    fn count(&self, direction: Direction) -> usize {
+        self.peers.values().filter(|peer| peer.info.direction == direction).count()
+    }
+
+    fn tell(&self, event: PeerEvent) {
+        // Nobody may be listening.
+        drop(self.events.send(event));
+    }
+
+    fn rebind_if_due(&mut self) {
+        if self.rebind_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        let socket = self.config.socket.clone();
+        match Endpoint::bind(&self.identity, self.local_addr, socket, &self.spawner) {
+            Ok(endpoint) => {
+                self.endpoint = endpoint;
+                self.rebind_at = None;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "binding again failed");
+                self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
+            }
+        }
+    }
+
+    /// Closes every connection and waits for its sessions, then for peers to have heard it.
+    async fn shut_down(mut self, grace: Duration) {
+        let until = Instant::now() + grace;
+        for (_, peer) in std::mem::take(&mut self.peers) {
+            drop(peer.stop.send(Stop { reason: CloseReason::Local, farewell: Farewell::NEUTRAL }));
+            self.snapshot.remove(peer.info.id);
+            self.tell(PeerEvent::Disconnected { peer: peer.info, reason: CloseReason::Local });
+        }
+        let Self { endpoint, reports, mut inbox, .. } = self;
+        drop(reports);
+        let all = async {
+            // Closing the endpoint ends dials and handshakes; every task holds a sender of reports.
+            let closed = endpoint.close();
+            let ended = async { while inbox.recv().await.is_some() {} };
+            tokio::join!(biased; ended, closed);
+        };
+        if timeout(until.saturating_duration_since(Instant::now()), all).await.is_err() {
+            tracing::debug!("shutdown: the grace is over before all is closed");
+        }
+    }
+}

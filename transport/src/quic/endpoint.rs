@@ -1,0 +1,183 @@
+//! One UDP port, from which we dial and on which we are dialled.
+
+use super::{
+    entropy::fresh_bytes,
+    link::{DialError, Incoming, Link},
+    runtime::NodeRuntime,
+    socket::{DatagramSocket, SocketAdapter},
+    tls::{Tls, server_name},
+};
+use crate::{BindError, Identity, PeerAddr, Spawner};
+use quinn::{
+    AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, Runtime,
+    ServerConfig, TransportConfig, VarInt,
+    congestion::CubicConfig,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use ring::{hkdf, hmac};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// Streams a peer may have open at once (wire 1.4): stops unbounded stream state.
+const MAX_BIDI_STREAMS: u32 = 1024;
+/// QUIC's idle timeout (wire 1.4): a peer that vanished is forgotten after it.
+const QUIC_IDLE: Duration = Duration::from_secs(150);
+/// How often an idle connection is kept alive (wire 1.4).
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// The largest datagram we take: an Ethernet frame without IP and UDP headers.
+const MAX_DATAGRAM: u16 = 1472;
+/// Datagrams kept for connections that nobody has accepted yet, each and in all: bounds what Initials cost.
+const INCOMING_BUFFER: u64 = 64 * 1024;
+const INCOMING_BUFFER_TOTAL: u64 = 4 * 1024 * 1024;
+/// Length of our connection ids.
+const CONNECTION_ID_BYTES: usize = 8;
+
+/// Bytes a connection may make us keep. Inbound peers, of whom there may be many, start smaller.
+#[derive(Debug, Clone, Copy)]
+struct Windows {
+    stream: u32,
+    connection: u32,
+    send: u64,
+}
+
+/// Above 2.9 MB QUIC's own gap limit can close a connection that overshoots, so this is the most a stream gets.
+const MAX_STREAM_WINDOW: u32 = 2_900_000;
+const INBOUND: Windows = Windows { stream: 1 << 20, connection: 2 << 20, send: 4 << 20 };
+const OUTBOUND: Windows = Windows { stream: MAX_STREAM_WINDOW, connection: 6_000_000, send: 2 << 20 };
+
+const _: () = assert!(INBOUND.stream <= MAX_STREAM_WINDOW && OUTBOUND.stream <= MAX_STREAM_WINDOW);
+const _: () = assert!(INBOUND.connection >= 2 * INBOUND.stream, "one unread stream must not starve the rest");
+const _: () =
+    assert!(OUTBOUND.connection >= 2 * OUTBOUND.stream, "one unread stream must not starve the rest");
+const _: () = assert!(KEEP_ALIVE.as_secs() * 2 < QUIC_IDLE.as_secs());
+
+/// The node's QUIC endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    quic: quinn::Endpoint,
+    tls: Tls,
+    outbound: Arc<TransportConfig>,
+}
+
+impl Endpoint {
+    /// Binds `listen`, or takes the socket given in its place.
+    pub(crate) fn bind(
+        identity: &Identity,
+        listen: SocketAddr,
+        socket: Option<Arc<dyn DatagramSocket>>,
+        spawner: &Spawner,
+    ) -> Result<Self, BindError> {
+        let tls = Tls::new(identity).map_err(|error| BindError::Identity(error.to_string()))?;
+        let runtime = Arc::new(NodeRuntime(spawner.clone()));
+        let socket: Arc<dyn AsyncUdpSocket> = match socket {
+            Some(socket) => Arc::new(SocketAdapter(socket)),
+            None => {
+                let failed = |source| BindError::socket(listen, source);
+                let socket = std::net::UdpSocket::bind(listen).map_err(failed)?;
+                runtime.wrap_udp_socket(socket).map_err(failed)?
+            }
+        };
+        let (endpoint, server) = configs(identity, &tls)?;
+        let quic = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), socket, runtime)
+            .map_err(|source| BindError::socket(listen, source))?;
+        Ok(Self { quic, tls, outbound: Arc::new(transport(OUTBOUND)) })
+    }
+
+    /// The bound address.
+    pub(crate) fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.quic.local_addr()
+    }
+
+    /// The next connection attempt, or `None` once the endpoint is closed or its task has died.
+    pub(crate) async fn accept(&self) -> Option<Incoming> {
+        self.quic.accept().await.map(Incoming::new)
+    }
+
+    /// Connects to a peer and proves both identities.
+    pub(crate) async fn dial(&self, peer: PeerAddr) -> Result<Link, DialError> {
+        let tls = self.tls.client(peer.id).map_err(|error| DialError::Local(error.to_string()))?;
+        let crypto = QuicClientConfig::try_from(tls).map_err(|error| DialError::Local(error.to_string()))?;
+        let mut config = ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::clone(&self.outbound));
+        let connecting = self
+            .quic
+            .connect_with(config, peer.addr, &server_name(peer.id))
+            .map_err(|error| DialError::Local(error.to_string()))?;
+        Link::establish(connecting).await
+    }
+
+    /// Closes what is open with code 0 and waits until peers have been told. Bound it with a timeout.
+    pub(crate) async fn close(&self) {
+        self.quic.close(VarInt::from_u32(0), b"");
+        self.quic.wait_idle().await;
+    }
+}
+
+fn configs(identity: &Identity, tls: &Tls) -> Result<(EndpointConfig, ServerConfig), BindError> {
+    let local = |error: &dyn ToString| BindError::Identity(error.to_string());
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &derive(identity, b"stateless reset"));
+    let seed = fresh_bytes().map_err(|error| local(&error))?;
+
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    endpoint.grease_quic_bit(false);
+    endpoint.max_udp_payload_size(MAX_DATAGRAM).map_err(|error| local(&error))?;
+    endpoint.cid_generator(move || Box::new(ConnectionIds(ChaCha20Rng::from_seed(seed))));
+
+    let crypto = QuicServerConfig::try_from(tls.server().map_err(|error| local(&error))?)
+        .map_err(|error| local(&error))?;
+    let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"zakura-transport")
+        .extract(&derive(identity, b"address validation token"));
+    let mut server = ServerConfig::new(Arc::new(crypto), Arc::new(token_key));
+    server.migration(false);
+    server.incoming_buffer_size(INCOMING_BUFFER).incoming_buffer_size_total(INCOMING_BUFFER_TOTAL);
+    server.transport_config(Arc::new(transport(INBOUND)));
+    Ok((endpoint, server))
+}
+
+/// A key for one purpose, the same whenever this identity starts: a restarted node can reset its peers' stale
+/// connections at once, and honour the tokens it gave out.
+fn derive(identity: &Identity, purpose: &[u8]) -> [u8; 32] {
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, identity.seed());
+    let tag = hmac::sign(&secret, &[b"zakura-transport/1 ", purpose].concat());
+    let mut key = [0; 32];
+    key.copy_from_slice(tag.as_ref());
+    key
+}
+
+fn transport(windows: Windows) -> TransportConfig {
+    let idle = VarInt::from_u32(u32::try_from(QUIC_IDLE.as_millis()).unwrap_or(u32::MAX));
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(MAX_BIDI_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(windows.stream))
+        .receive_window(VarInt::from_u32(windows.connection))
+        .send_window(windows.send)
+        .max_idle_timeout(Some(IdleTimeout::from(idle)))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .datagram_receive_buffer_size(None)
+        .datagram_send_buffer_size(0)
+        .congestion_controller_factory(Arc::new(CubicConfig::default()));
+    config
+}
+
+/// Random ids that any instance of this node may see again: none is invalid, so a packet of a connection that a
+/// previous instance held is answered with a stateless reset.
+struct ConnectionIds(ChaCha20Rng);
+
+impl ConnectionIdGenerator for ConnectionIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut id = [0; CONNECTION_ID_BYTES];
+        self.0.fill_bytes(&mut id);
+        ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,16 @@
+//! QUIC and TLS. No file outside this folder names their crates.
+
+mod endpoint;
+mod entropy;
+mod link;
+mod runtime;
+mod socket;
+mod streams;
+mod tls;
+
+pub use socket::DatagramSocket;
+
+pub(crate) use endpoint::Endpoint;
+pub(crate) use entropy::{NoEntropy, fresh_bytes};
+pub(crate) use link::{DialError, Farewell, Incoming, Link, LinkEnd};
+pub(crate) use streams::{Broken, Pieces, RecvHalf, ResetCode, SendHalf, refuse};

@@ -1,0 +1,182 @@
+//! Starting the transport, and talking to it.
+
+use crate::{
+    BindError, Capabilities, Frame, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry, RequestError,
+    Response, Spawner, StreamKind, TransportConfig,
+    handshake::Terms,
+    pool::{Command, Pool, PoolParts, Snapshot},
+    quic::Endpoint,
+    wire::Limits,
+};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+/// Events kept for a slow listener; it is told how many it missed beyond them.
+const EVENTS: usize = 1024;
+/// Commands in flight.
+const COMMANDS: usize = 64;
+
+/// The transport of one node.
+#[derive(Debug, Clone, Copy)]
+pub struct Transport;
+
+impl Transport {
+    /// Binds the address and starts the node's transport. Every task is spawned through `spawner`; the pool is a critical
+    /// one. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] names the address and the remedy. Nothing is left running.
+    pub async fn start(
+        config: TransportConfig,
+        identity: Identity,
+        registry: Registry,
+        spawner: Spawner,
+    ) -> Result<TransportHandle, BindError> {
+        let endpoint = Endpoint::bind(&identity, config.listen, config.socket.clone(), &spawner)?;
+        let bound = endpoint.local_addr();
+        let local_addr = bound.map_err(|source| BindError::socket(config.listen, source))?;
+        let terms = Terms {
+            network_id: config.network_id,
+            chain_id: config.chain_id,
+            offer: registry.offer() | Capabilities::UNPACED,
+            limits: Limits::OURS,
+        };
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (events, _) = broadcast::channel(EVENTS);
+        let snapshot = Snapshot::default();
+        let handle = Inner {
+            local_id: identity.peer_id(),
+            local_addr,
+            commands,
+            events: events.downgrade(),
+            snapshot: snapshot.clone(),
+        };
+        let pool = Pool::new(PoolParts {
+            identity,
+            config,
+            terms,
+            registry,
+            spawner: spawner.clone(),
+            endpoint,
+            local_addr,
+            snapshot,
+            events,
+            commands: inbox,
+        });
+        spawner.spawn_critical("pool", pool.run());
+        Ok(TransportHandle(Arc::new(handle)))
+    }
+}
+
+struct Inner {
+    local_id: PeerId,
+    local_addr: SocketAddr,
+    commands: mpsc::Sender<Command>,
+    events: broadcast::WeakSender<crate::PeerEvent>,
+    snapshot: Snapshot,
+}
+
+/// Talks to a running transport. Clones are the same; when the last one is dropped, the transport stops.
+#[derive(Clone)]
+pub struct TransportHandle(Arc<Inner>);
+
+impl fmt::Debug for TransportHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportHandle")
+            .field("local_id", &self.0.local_id)
+            .field("local_addr", &self.0.local_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A peer that cannot be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddPeerError {
+    /// The id is our own.
+    #[error("peer {0} is this node itself: name another node's id")]
+    Ourselves(PeerId),
+    /// The transport has stopped.
+    #[error("the transport has stopped")]
+    Stopped,
+}
+
+impl TransportHandle {
+    /// Our own identity.
+    #[must_use]
+    pub fn local_id(&self) -> PeerId {
+        self.0.local_id
+    }
+
+    /// The bound UDP address.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr
+    }
+
+    /// Our own identity and address, as another node would name us.
+    #[must_use]
+    pub fn local_peer(&self) -> PeerAddr {
+        PeerAddr { id: self.0.local_id, addr: self.0.local_addr }
+    }
+
+    /// The registered connections, by peer id.
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        self.0.snapshot.peers()
+    }
+
+    /// What happens to connections from now on.
+    #[must_use]
+    pub fn events(&self) -> PeerEvents {
+        PeerEvents(self.0.events.upgrade().map(|events| events.subscribe()))
+    }
+
+    /// Names a peer: it is dialled, and dialled again for ever, with pauses of 1 s to 30 s. A peer that is connected
+    /// already is waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`AddPeerError`].
+    pub async fn add_peer(&self, peer: PeerAddr) -> Result<(), AddPeerError> {
+        if peer.id == self.0.local_id {
+            return Err(AddPeerError::Ourselves(peer.id));
+        }
+        self.0.commands.send(Command::Add(peer)).await.map_err(|_| AddPeerError::Stopped)
+    }
+
+    /// Does not dial this peer any more. A connection that stands is left alone.
+    pub async fn remove_peer(&self, id: PeerId) {
+        drop(self.0.commands.send(Command::Remove(id)).await);
+    }
+
+    /// Closes the connection with this peer, if there is one. A named peer is dialled again after its pause.
+    pub async fn close(&self, id: PeerId) {
+        drop(self.0.commands.send(Command::Close(id)).await);
+    }
+
+    /// Sends one request on a stream of its own (wire 4.5). `deadline` covers the whole exchange.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`].
+    pub async fn request(
+        &self,
+        peer: PeerId,
+        kind: StreamKind,
+        frame: Frame,
+        deadline: Duration,
+    ) -> Result<Response, RequestError> {
+        let requester = self.0.snapshot.requester(peer).ok_or(RequestError::NotConnected)?;
+        requester.ask(kind, frame, deadline).await
+    }
+
+    /// Closes every connection, waits for sessions to end and for peers to have heard it, `grace` at most. Idempotent.
+    pub async fn shutdown(&self, grace: Duration) {
+        let (done, finished) = oneshot::channel();
+        if self.0.commands.send(Command::Shutdown { grace, done }).await.is_ok() {
+            // An error says that the pool has ended already.
+            drop(finished.await);
+        }
+    }
+}
