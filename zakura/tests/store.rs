@@ -2,7 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's own helpers may fail by panicking")]
 
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -339,6 +348,48 @@ fn a_header_only_chain_takes_its_bodies_from_files_in_order() {
     assert_eq!(append(&first).unwrap().0, 1);
     assert_eq!(append(&second).unwrap().0, 1);
     assert_eq!(store.acknowledged(), store.view().tip);
+}
+
+#[test]
+fn a_reader_never_sees_two_states_at_once() {
+    let store = fresh();
+    extend(&store, genesis(), 0, 3);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // Each branch leaves after height 1 and is one longer: a reorg every time, then a body.
+            for salt in 1..40_u64 {
+                let fork = BlockRef { height: height(1), hash: store.hash_at(height(1)).unwrap() };
+                let new = extend(&store, fork, salt, 2 + salt as usize);
+                let first = BlockRef { height: height(1), hash: fork.hash };
+                let run = if salt == 1 { bodies(&[first, new[0]]) } else { bodies(&new[..1]) };
+                assert!(matches!(store.commit(run), Commit::Committed(_)));
+            }
+            done.store(true, Ordering::Release);
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut answered = 0;
+                while !done.load(Ordering::Acquire) || answered == 0 {
+                    let view = store.view();
+                    // Room for a reorg in between.
+                    thread::yield_now();
+                    let _ = store.read(height(1), u32::MAX, u32::MAX);
+                    match store.missing(Height::GENESIS, usize::MAX, view.fence) {
+                        Missing::Bodies(wanted) => {
+                            assert!(
+                                wanted.iter().any(|body| body.at == view.tip),
+                                "another chain under this fence"
+                            );
+                            answered += 1;
+                        }
+                        Missing::Stale => assert!(store.view().fence > view.fence),
+                        Missing::Unavailable { reason } => panic!("{reason}"),
+                    }
+                }
+            });
+        }
+    });
 }
 
 fn reopen(dir: &Path) -> Result<Store, StoreError> {
