@@ -24,7 +24,15 @@ impl Rules {
     /// A chain's rules.
     pub(crate) fn of(chain: &Arc<dyn HeaderChain>) -> Self {
         let chain = Arc::clone(chain);
-        Self { header_bytes: chain.header_bytes(), describe: Arc::new(move |raw| chain.describe(raw)) }
+        Self::new(chain.header_bytes(), move |raw| chain.describe(raw))
+    }
+
+    /// Headers of `header_bytes` each, read by `describe`.
+    pub(super) fn new(
+        header_bytes: usize,
+        describe: impl Fn(&[u8]) -> Result<HeaderFacts, InvalidHeader> + Send + Sync + 'static,
+    ) -> Self {
+        Self { header_bytes, describe: Arc::new(describe) }
     }
 }
 

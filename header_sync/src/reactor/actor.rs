@@ -16,7 +16,11 @@ use futures::{
     future::{BoxFuture, OptionFuture},
     stream::{FuturesUnordered, StreamExt},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use zakura_transport::{
     Fence,
     routine::{EventReceiver, Mailbox, Published, Publisher, RangeQueue, WorkPool},
@@ -28,6 +32,9 @@ pub(crate) const EVENT_DEPTH: usize = 2_048;
 
 /// Events taken together before the next decision.
 const EVENT_BATCH: usize = 64;
+
+/// The shortest time between two status reports, unless the view changed: a report lists every peer.
+const REPORT_GAP: Duration = Duration::from_millis(50);
 
 /// What the reactor tells everybody.
 #[derive(Debug)]
@@ -62,6 +69,8 @@ pub(crate) struct Actor {
     outlets: Outlets,
     /// The view that the outlets show.
     told: HeaderView,
+    /// When the next status report is due.
+    report_due: Option<Instant>,
 }
 
 impl Actor {
@@ -76,7 +85,7 @@ impl Actor {
         let view = chain.view();
         let state = State::new(config, page_headers, chain.header_bytes(), view, queue);
         let (mailboxes, jobs) = (BTreeMap::new(), FuturesUnordered::new());
-        Self { chain, pool, page_headers, state, mailboxes, jobs, outlets, told: view }
+        Self { chain, pool, page_headers, state, mailboxes, jobs, outlets, told: view, report_due: None }
     }
 
     /// Runs until the service and every session are gone.
@@ -88,8 +97,9 @@ impl Actor {
         let mut floor_is_open = true;
         loop {
             self.advance();
-            let wake = self.state.wake(now()).map(tokio::time::Instant::from_std);
-            let sleep = OptionFuture::from(wake.map(tokio::time::sleep_until));
+            let wake = [self.state.wake(now()), self.report_due].into_iter().flatten().min();
+            let wake = wake.map(|at| tokio::time::sleep_until(tokio::time::Instant::from_std(at)));
+            let sleep = OptionFuture::from(wake);
             tokio::select! {
                 biased;
                 changed = floor.changed(), if floor_is_open => match changed {
@@ -98,10 +108,12 @@ impl Actor {
                     Err(_) => floor_is_open = false,
                 },
                 Some(done) = self.jobs.next(), if !self.jobs.is_empty() => {
+                    self.changed();
                     self.state.done(now(), done, &*self.chain);
                 }
                 report = events.recv() => {
                     let Some(report) = report else { return };
+                    self.changed();
                     self.hear(report);
                     for report in std::iter::from_fn(|| events.try_recv()).take(EVENT_BATCH) {
                         self.hear(report);
@@ -110,6 +122,11 @@ impl Actor {
                 Some(()) = sleep => {}
             }
         }
+    }
+
+    /// Something happened that a status report should show before long.
+    fn changed(&mut self) {
+        self.report_due = self.report_due.or_else(|| Some(now() + REPORT_GAP));
     }
 
     fn hear(&mut self, Report { from, event }: Report) {
@@ -146,13 +163,22 @@ impl Actor {
                 }
             }
         }
+        self.report(now());
+    }
+
+    /// Publishes what changed. The status goes first, so that it never lags behind the view.
+    fn report(&mut self, now: Instant) {
         let view = self.state.view();
-        if self.told != view {
+        let moved = self.told != view;
+        if moved || self.report_due.is_some_and(|due| due <= now) {
+            self.report_due = None;
+            self.outlets.status.set(Arc::new(self.state.status()));
+        }
+        if moved {
             self.told = view;
             self.outlets.ours.set(our_status(&view, self.page_headers));
             self.outlets.views.set(view);
         }
-        self.outlets.status.set(Arc::new(self.state.status()));
     }
 }
 

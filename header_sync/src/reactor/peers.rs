@@ -2,7 +2,7 @@
 
 use crate::{chain::BlockRef, machine::rest_after};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 use zakura_transport::{Fence, PeerId};
@@ -25,7 +25,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// The tip it would lead us to.
-    pub(super) fn target(&self) -> Option<BlockRef> {
+    fn target(&self) -> Option<BlockRef> {
         self.tip.filter(|tip| self.disowned != Some(*tip))
     }
 
@@ -102,8 +102,15 @@ impl Peers {
         self.0.get_mut(&session)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Fence, &Peer)> {
-        self.0.iter().map(|(session, peer)| (*session, peer))
+    /// The sessions that lead to each advertised tip.
+    pub(super) fn advertised(&self) -> BTreeMap<BlockRef, BTreeSet<Fence>> {
+        let mut tips = BTreeMap::<_, BTreeSet<_>>::new();
+        for (session, peer) in &self.0 {
+            if let Some(tip) = peer.target() {
+                tips.entry(tip).or_default().insert(*session);
+            }
+        }
+        tips
     }
 
     /// The highest advertised tip: a claim, and used only as a bound.

@@ -334,12 +334,13 @@ impl State {
 
     /// Decides everything that can be decided now. Call it after anything happened.
     pub(super) fn advance(&mut self, now: Instant, chain: &dyn HeaderChain) {
-        self.view = chain.view();
+        // While a batch is with the store the view waits for its end: whoever sees the headers sees who delivered them.
+        if self.storing.is_none() {
+            self.view = chain.view();
+        }
         self.store_rest = self.store_rest.filter(|until| now < *until);
         self.segments.plan(&self.view, chain, self.peers.highest().map(|tip| tip.height));
-        let advertised: Vec<_> =
-            self.peers.iter().filter_map(|(session, peer)| Some((session, peer.target()?))).collect();
-        self.targets.refresh(now, chain, &advertised, self.segments.next_end());
+        self.targets.refresh(now, chain, self.peers.advertised(), self.segments.next_end());
         if self.store_rest.is_none() {
             self.prove(now, chain);
         }

@@ -144,35 +144,35 @@ impl Targets {
         Self { open: BTreeMap::new(), refused: BTreeMap::new(), max_open, max_staged, page }
     }
 
-    /// Brings the set up to date: `advertised` is what each session leads to now, `below` the height under which tips are
-    /// followed at all (segments lead above it).
+    /// Brings the set up to date: `advertised` are the sessions that lead to each tip now, `below` the height under which tips
+    /// are followed at all (segments lead above it).
     pub(super) fn refresh(
         &mut self,
         now: Instant,
         chain: &dyn HeaderChain,
-        advertised: &[(Fence, BlockRef)],
+        advertised: BTreeMap<BlockRef, BTreeSet<Fence>>,
         below: Option<Height>,
     ) {
         self.refused.retain(|_, until| now < *until);
-        let is_advertised = |hash: &BlockHash| advertised.iter().any(|(_, tip)| tip.hash == *hash);
         self.open.retain(|hash, target| {
             let reached = chain.find(hash).is_some();
             // A tip that moved on is still reached if we are on the way there: its server keeps it.
-            let wanted = !reached && !target.holders.is_empty() && (is_advertised(hash) || !target.is_idle());
+            let led_to = advertised.contains_key(&target.tip) || !target.is_idle();
             let working = target.path.as_ref().is_some_and(|path| path.job.is_some());
-            wanted || working
+            (!reached && led_to && !target.holders.is_empty()) || working
         });
-        for (session, tip) in advertised {
+        for (tip, sessions) in advertised {
             let followed =
                 below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(&tip.hash);
-            if !followed || chain.find(&tip.hash).is_some() {
-                continue;
-            }
-            if let Some(target) = self.open.get_mut(&tip.hash) {
-                target.holders.insert(*session);
-            } else if self.open.len() < self.max_open {
-                let holders = BTreeSet::from([*session]);
-                self.open.insert(tip.hash, Target { tip: *tip, holders, order: None, path: None });
+            if let Some(target) = self.open.get_mut(&tip.hash).filter(|target| target.tip == tip) {
+                target.holders.extend(sessions);
+            } else if followed && self.open.len() < self.max_open && chain.find(&tip.hash).is_none() {
+                self.open.entry(tip.hash).or_insert(Target {
+                    tip,
+                    holders: sessions,
+                    order: None,
+                    path: None,
+                });
             }
         }
     }
