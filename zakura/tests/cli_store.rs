@@ -7,6 +7,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -145,6 +146,26 @@ fn real_blocks_come_out_as_they_went_in() {
         }
         assert_eq!(fs::read_dir(&out).unwrap().count(), 11);
     }
+}
+
+#[test]
+fn an_identity_is_made_once_a_network_and_beside_the_store() {
+    let place = Place::new();
+    let id = |network: &str| {
+        place.done(&format!("id --network {network}"), &[])["node_id"].as_str().unwrap().to_owned()
+    };
+    let first = id("mainnet");
+    assert!(
+        first.len() == 64 && first.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')),
+        "{first}"
+    );
+    assert_eq!(id("mainnet"), first);
+    assert_ne!(id("testnet"), first);
+    let key = place.data().join("identity/mainnet.key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!place.data().join("store").exists());
+    fs::write(&key, "no key").unwrap();
+    place.refused("id --network mainnet", &[], 1, &["mainnet.key", "move it away"]);
 }
 
 #[test]

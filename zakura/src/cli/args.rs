@@ -38,6 +38,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Write raw blocks, one file a height, byte for byte as they came in
     Export(ExportArgs),
+    /// Print the node's identity, and create it if there is none
+    Id(IdArgs),
 }
 
 /// Arguments of `zakura localnet`.

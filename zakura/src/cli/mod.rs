@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod export;
+pub mod id;
 pub mod import;
 pub mod mine;
 

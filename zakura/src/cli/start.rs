@@ -15,7 +15,7 @@ use zakura_transport::Cancel;
 use super::{
     Failure, Output,
     args::{Cli, Command},
-    export, import, mine,
+    export, id, import, mine,
 };
 
 /// The exit code of a process that a second signal ended at once.
@@ -47,6 +47,7 @@ fn dispatch(command: &Command, edge: &Edge) -> Result<(), Failure> {
         Command::Mine(args) => mine::execute(args, edge),
         Command::Import(args) => import::execute(args, edge),
         Command::Export(args) => export::execute(args, edge),
+        Command::Id(args) => id::execute(args, edge),
     }
 }
 
