@@ -1,4 +1,5 @@
 //! The codecs against frames that an existing node's encoders produced (wire 8).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a vector that cannot be read has failed")]
 
 use bytes::Bytes;
 use zakura_block_sync::wire::{Limits, Message, Span, Status};

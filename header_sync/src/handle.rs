@@ -28,6 +28,13 @@ impl HeaderViews {
     }
 }
 
+/// The views as a service that follows the chain takes them.
+impl From<HeaderViews> for Published<HeaderView> {
+    fn from(views: HeaderViews) -> Self {
+        views.0
+    }
+}
+
 /// What one peer did for us and has, kept a while after it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerProgress {

@@ -1,0 +1,369 @@
+//! The reactor's decisions: told what happened, it says what to do next.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use super::{
+    census::Census,
+    reading::Reading,
+    retry::Retry,
+    sequencer::{Delivery, QueueChange, Receipt, Sequencer, Source},
+};
+use crate::{
+    config::BlockSyncConfig,
+    machine::{Delivered, Event, Guidance, Input, News, ReadOrder},
+    plan::patience::LEASH,
+    ports::{Body, BodyVerdict, Commit, Missing},
+};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use zakura_header_sync::{
+    chain::{BlockRef, Height},
+    ports::HeaderView,
+};
+use zakura_transport::{Fence, PeerId, routine::Mailbox};
+
+/// Bodies in one check job: enough to make the hop to the pool cheap.
+const CHECK_BLOCKS: usize = 64;
+
+/// Bytes in one check job, or one body.
+const CHECK_BYTES: u64 = 2 * 1024 * 1024;
+
+/// How long a body of unknown rules is left alone.
+const UNSUPPORTED_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a body is left alone whose check broke down.
+const BROKEN_WAIT: Duration = Duration::from_secs(1);
+
+/// Something to be done off the reactor.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Ask the store what is missing.
+    Plan { epoch: u64, from: Height, limit: usize, view: HeaderView },
+    /// Check bodies against their headers.
+    Check(Vec<(BlockRef, Delivery)>),
+    /// Commit a run.
+    Commit(Vec<Body>),
+    /// Read for a peer.
+    Read { session: Fence, order: ReadOrder },
+}
+
+/// An order is done. The error is what broke down instead: a panic of the embedder's code, or a closing pool.
+#[derive(Debug)]
+pub(super) enum Done {
+    Planned { epoch: u64, limit: usize, view: HeaderView, answer: Result<Missing, String> },
+    Checked(Vec<(BlockRef, Delivery, Result<BodyVerdict, String>)>),
+    Committed(Result<Commit, String>),
+    Read { session: Fence, start: Height, answer: Result<Vec<Bytes>, String> },
+}
+
+/// What all peers share.
+#[derive(Debug)]
+pub(crate) struct State {
+    config: BlockSyncConfig,
+    pub(super) view: HeaderView,
+    pub(super) sequencer: Sequencer,
+    pub(super) census: Census,
+    reading: Reading,
+    /// Counts resets, so that an answer about the chain before one is not taken.
+    epoch: u64,
+    is_planning: bool,
+    is_committing: bool,
+    checks: usize,
+    resync_due: bool,
+    pub(super) plan_retry: Retry,
+    pub(super) commit_retry: Retry,
+    /// A body that cannot be judged here, and why.
+    pub(super) puzzle: Option<(Height, String)>,
+    /// The floor, and since when it stands.
+    floor: (Height, Instant),
+    pub(super) carrier: Option<(Height, PeerId)>,
+    mail: Vec<(Mailbox<Input>, Input)>,
+}
+
+impl State {
+    pub(crate) fn new(now: Instant, config: BlockSyncConfig, view: HeaderView, committed: BlockRef) -> Self {
+        let sequencer = Sequencer::new(committed, config.in_flight_bytes, config.retained_bytes);
+        Self {
+            floor: (sequencer.floor(), now),
+            sequencer,
+            census: Census::default(),
+            reading: Reading::new(config.concurrent_reads),
+            epoch: 0,
+            is_planning: false,
+            is_committing: false,
+            checks: 0,
+            resync_due: false,
+            plan_retry: Retry::default(),
+            commit_retry: Retry::default(),
+            puzzle: None,
+            carrier: None,
+            mail: Vec::new(),
+            config,
+            view,
+        }
+    }
+
+    /// A session said something.
+    pub(crate) fn on_event(&mut self, now: Instant, Event { session, news }: Event) {
+        match news {
+            News::Joined { peer, mailbox } => self.census.join(now, session, peer, mailbox),
+            News::Useful(range) => self.census.set_range(session, range),
+            News::CarriesFloor(height) => {
+                self.carrier = self.census.peer(session).map(|peer| (height, peer));
+            }
+            News::Delivered(delivered) => self.on_body(session, *delivered),
+            News::Read(order) => self.reading.push(session, order),
+            News::Served { blocks, bytes } => self.census.served(session, blocks, bytes),
+            News::Disappointed(pulse) => self.census.pulse(session, pulse),
+            News::Left => {
+                self.census.leave(session);
+                self.reading.forget(session);
+            }
+        }
+    }
+
+    fn on_body(&mut self, session: Fence, Delivered { at, raw, in_time, pulse }: Delivered) {
+        let Some(peer) = self.census.peer(session) else { return };
+        self.census.pulse(session, pulse);
+        let bytes = raw.len() as u64;
+        match self.sequencer.receive(at, raw, Source { session, peer }, in_time) {
+            Receipt::Kept => self.census.delivered(session, bytes),
+            // It was asked for, so it is nobody's fault.
+            Receipt::Surplus => {}
+        }
+    }
+
+    /// The header chain has changed.
+    pub(crate) fn on_view(&mut self, view: HeaderView) {
+        self.resync_due |= view.fence != self.view.fence;
+        self.view = view;
+    }
+
+    /// Whether the acknowledged body is to be read again, for [`resync`](Self::resync): the chain has changed under us.
+    pub(crate) const fn wants_resync(&self) -> bool {
+        self.resync_due && !self.is_committing
+    }
+
+    /// The committed body.
+    pub(crate) const fn committed(&self) -> BlockRef {
+        self.sequencer.committed()
+    }
+
+    /// Begins anew above what the store holds now.
+    pub(crate) fn resync(&mut self, committed: BlockRef) {
+        self.resync_due = false;
+        self.epoch = self.epoch.wrapping_add(1);
+        self.puzzle = None;
+        self.sequencer.reset(committed);
+    }
+
+    /// Something ordered is done.
+    pub(super) fn on_done(&mut self, now: Instant, done: Done) {
+        match done {
+            Done::Planned { epoch, limit, view, answer } => self.on_planned(now, epoch, limit, view, answer),
+            Done::Checked(verdicts) => {
+                self.checks = self.checks.saturating_sub(1);
+                for (at, delivery, verdict) in verdicts {
+                    self.on_checked(now, at, delivery, verdict);
+                }
+            }
+            Done::Committed(answer) => self.on_committed(now, answer),
+            Done::Read { session, start, answer } => {
+                self.reading.finished(session);
+                if let Err(error) = &answer {
+                    tracing::warn!(%start, %error, "bodies for a peer could not be read");
+                }
+                if let Some(mailbox) = self.census.mailbox(session) {
+                    let bodies = answer.unwrap_or_default();
+                    self.mail.push((mailbox.clone(), Input::Bodies { start, bodies }));
+                }
+            }
+        }
+    }
+
+    fn on_planned(
+        &mut self,
+        now: Instant,
+        epoch: u64,
+        limit: usize,
+        view: HeaderView,
+        answer: Result<Missing, String>,
+    ) {
+        self.is_planning = false;
+        if epoch != self.epoch || self.resync_due {
+            return;
+        }
+        match answer {
+            Ok(Missing::Bodies(missing)) => {
+                self.plan_retry.worked();
+                let last = missing.last().map(|wanted| wanted.at.height);
+                let up_to = last.filter(|_| missing.len() >= limit).unwrap_or(view.tip.height);
+                self.sequencer.plan(missing, up_to);
+                if self.sequencer.planned() >= self.view.tip.height {
+                    self.sequencer.drop_strays_above(self.view.tip.height);
+                }
+            }
+            Ok(Missing::Stale) => {
+                if self.view.fence == view.fence {
+                    self.plan_retry.failed(now, "the store and the header view disagree".to_owned());
+                }
+            }
+            Ok(Missing::Unavailable { reason }) | Err(reason) => {
+                tracing::warn!(%reason, "the store cannot say which bodies are missing");
+                self.plan_retry.failed(now, reason);
+            }
+        }
+    }
+
+    fn on_checked(
+        &mut self,
+        now: Instant,
+        at: BlockRef,
+        delivery: Delivery,
+        verdict: Result<BodyVerdict, String>,
+    ) {
+        if !self.sequencer.checked(at, &delivery) {
+            return;
+        }
+        let (reason, wait) = match verdict {
+            Ok(BodyVerdict::Valid) => {
+                self.sequencer.accept(at, delivery);
+                self.puzzle.take_if(|(height, _)| *height == at.height);
+                return;
+            }
+            Ok(BodyVerdict::Invalid { reason }) => {
+                let Source { session, peer } = delivery.from;
+                let evidence = format!("block {at}, {} bytes: {reason}", delivery.raw.len());
+                tracing::warn!(%peer, %evidence, "a peer delivered a wrong body");
+                self.sequencer.reject(at);
+                self.sequencer.distrust(session);
+                self.census.convict(peer, evidence.clone());
+                if let Some(mailbox) = self.census.mailbox(session) {
+                    self.mail.push((mailbox.clone(), Input::Convict { evidence }));
+                }
+                return;
+            }
+            Ok(BodyVerdict::Unsupported { reason }) => (reason, UNSUPPORTED_WAIT),
+            Err(reason) => (reason, BROKEN_WAIT),
+        };
+        tracing::error!(block = %at, %reason, "a body cannot be judged here; is this node up to date?");
+        self.sequencer.defer(at, now.checked_add(wait).unwrap_or(now));
+        self.puzzle = Some((at.height, reason));
+    }
+
+    fn on_committed(&mut self, now: Instant, answer: Result<Commit, String>) {
+        self.is_committing = false;
+        match answer {
+            Ok(Commit::Committed(at)) => {
+                self.commit_retry.worked();
+                self.sequencer.advance(at);
+            }
+            Ok(Commit::Stale) => {
+                self.commit_retry.failed(now, "the chain changed under a commit".to_owned());
+                self.sequencer.uncommit();
+                self.resync_due = true;
+            }
+            Ok(Commit::Unavailable { reason }) | Err(reason) => {
+                tracing::warn!(%reason, "the store cannot commit bodies");
+                self.commit_retry.failed(now, reason);
+                self.sequencer.uncommit();
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        self.plan_retry.wake(now);
+        self.commit_retry.wake(now);
+    }
+
+    /// What to tell the range queue, in order.
+    pub(super) fn take_queue_changes(&mut self, now: Instant) -> Vec<QueueChange> {
+        if !self.resync_due {
+            self.sequencer.admit(now);
+        }
+        self.sequencer.take_changes()
+    }
+
+    /// What to tell sessions.
+    pub(crate) fn take_mail(&mut self) -> Vec<(Mailbox<Input>, Input)> {
+        std::mem::take(&mut self.mail)
+    }
+
+    /// The next thing to be done off the reactor.
+    pub(super) fn next_order(&mut self) -> Option<Order> {
+        self.commit_order().or_else(|| self.plan_order()).or_else(|| self.check_order()).or_else(|| {
+            let (session, order) = self.reading.pop()?;
+            Some(Order::Read { session, order })
+        })
+    }
+
+    fn commit_order(&mut self) -> Option<Order> {
+        if self.is_committing || self.resync_due || !self.commit_retry.is_ready() {
+            return None;
+        }
+        let run = self.sequencer.next_run(self.config.commit_blocks, self.config.commit_bytes);
+        self.is_committing = !run.is_empty();
+        self.is_committing.then_some(Order::Commit(run))
+    }
+
+    fn plan_order(&mut self) -> Option<Order> {
+        let look_ahead = usize::try_from(self.config.look_ahead_blocks).unwrap_or(usize::MAX).max(1);
+        // The store is asked for many at a time: when a quarter of the look-ahead is free.
+        let is_low = self.sequencer.len() <= look_ahead.saturating_sub(look_ahead.div_ceil(4));
+        let from = self.sequencer.planned().next().filter(|from| *from <= self.view.tip.height)?;
+        if self.is_planning || self.resync_due || !self.plan_retry.is_ready() || !is_low {
+            return None;
+        }
+        self.is_planning = true;
+        let limit = look_ahead.saturating_sub(self.sequencer.len());
+        Some(Order::Plan { epoch: self.epoch, from, limit, view: self.view })
+    }
+
+    fn check_order(&mut self) -> Option<Order> {
+        let room = self.config.checking_bytes.saturating_sub(self.sequencer.checking());
+        if self.checks >= self.config.concurrent_checks.max(1) || (room == 0 && self.checks > 0) {
+            return None;
+        }
+        let batch = self.sequencer.next_check(CHECK_BLOCKS, room.min(CHECK_BYTES));
+        if batch.is_empty() {
+            return None;
+        }
+        self.checks = self.checks.saturating_add(1);
+        Some(Order::Check(batch))
+    }
+
+    /// When time alone changes something.
+    pub(crate) fn next_timer(&self, now: Instant) -> Option<Instant> {
+        let leash = self.floor.1.checked_add(LEASH).filter(|at| *at > now && self.remaining() > 0);
+        [self.plan_retry.until(), self.commit_retry.until(), self.sequencer.next_deferred(), leash]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Bodies that have not come, up to the best header.
+    pub(super) fn remaining(&self) -> u64 {
+        let unplanned = self.view.tip.height.above(self.sequencer.planned());
+        u64::from(unplanned).saturating_add(self.sequencer.missing() as u64)
+    }
+
+    /// What every machine is to go by now.
+    pub(crate) fn guidance(&mut self, now: Instant) -> Guidance {
+        let floor = self.sequencer.floor();
+        if floor != self.floor.0 {
+            self.floor = (floor, now);
+        }
+        let remaining = self.remaining();
+        let stands = now.saturating_duration_since(self.floor.1);
+        let hopeful = self.census.hopeful(now);
+        Guidance {
+            acknowledged: self.sequencer.committed(),
+            floor,
+            remaining,
+            usable: self.census.useful(floor).saturating_add(hopeful),
+            rescue: remaining > 0 && stands >= LEASH,
+            stalled: self.commit_retry.reason().is_some(),
+        }
+    }
+}

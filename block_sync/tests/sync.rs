@@ -1,0 +1,140 @@
+//! Honest peers: the bodies come over, from all of them, in order.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a scenario that cannot be set up has failed")]
+
+mod support;
+
+use std::time::Duration;
+use support::{
+    node::Node,
+    script::{Answer, follow, honest, status},
+    toy::{Chain, Store},
+};
+use zakura_block_sync::{BlockSyncConfig, SyncVerdict};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_bodies_come_from_eight_peers_in_fair_shares() {
+    let chain = Chain::genesis().grow(2_000, 1, |at| 1_000 + at % 900);
+    let node = Node::new(1, &chain, 1);
+    let servers: Vec<_> = (2..10).map(|number| Node::full(number, &chain)).collect();
+    let _links: Vec<_> = servers.iter().map(|server| node.join(server)).collect();
+    node.reach(chain.tip()).await;
+    let shares: Vec<_> = servers.iter().map(|server| node.progress(server.id).blocks).collect();
+    assert_eq!(shares.iter().sum::<u64>(), 2_000, "each body is counted once");
+    assert!(shares.iter().all(|share| *share >= 125), "half of a fair share at least: {shares:?}");
+    assert_eq!(node.handle.status().verdict, SyncVerdict::AtTip);
+    assert_eq!(node.handle.status().convictions, []);
+    for server in &servers {
+        server.wait("served", |status| status.per_peer.iter().any(|peer| peer.served_blocks >= 125)).await;
+    }
+}
+
+#[tokio::test]
+async fn one_body_peers_are_asked_for_one_body_many_times_at_once() {
+    let chain = Chain::genesis().grow(300, 1, |_| 100);
+    let node = Node::new(1, &chain, 1);
+    let (_link, session) = node.join_by_hand(7);
+    let (served, first) = (chain.clone(), status(chain.tip(), 1, 32_000));
+    let peer = tokio::task::LocalSet::new();
+    let asked = peer.run_until(async {
+        let following = follow(session, first, |span| Answer::Bodies(honest(&served, span)));
+        tokio::select! {
+            biased;
+            asked = following => asked,
+            () = node.reach(chain.tip()) => Vec::new(),
+        }
+    });
+    assert!(asked.await.is_empty(), "the peer went on to the end");
+    assert_eq!(node.progress(support::node::id(7)).blocks, 300);
+}
+
+#[tokio::test]
+async fn large_bodies_stay_within_a_small_budget() {
+    let chain = Chain::genesis().grow(200, 1, |at| if at % 10 == 0 { 900_000 } else { 50_000 });
+    let config = BlockSyncConfig {
+        in_flight_bytes: 2_000_000,
+        retained_bytes: 3_000_000,
+        commit_bytes: 500_000,
+        ..BlockSyncConfig::recommended()
+    };
+    let store = Store::new(&chain, 1);
+    store.change(|inside| inside.hints_lie = true);
+    let node = Node::configured(1, store, config);
+    let servers: Vec<_> = (2..5).map(|number| Node::full(number, &chain)).collect();
+    let _links: Vec<_> = servers.iter().map(|server| node.join(server)).collect();
+    node.reach(chain.tip()).await;
+    assert!(node.store.0.borrow().largest_commit <= 10);
+}
+
+#[tokio::test]
+async fn the_tip_is_followed_block_by_block() {
+    let chain = Chain::genesis().grow(40, 1, |_| 500);
+    let (server, node) = (Node::new(2, &chain, 38), Node::new(1, &chain, 38));
+    let feeder = Node::full(3, &chain);
+    let _link = node.join(&server);
+    node.wait("told", |status| status.verdict == SyncVerdict::NoUsefulPeers).await;
+    let _feed = server.join(&feeder);
+    server.reach(chain.tip()).await;
+    node.reach(chain.tip()).await;
+}
+
+#[tokio::test]
+async fn a_reorg_in_the_middle_leaves_the_old_branch() {
+    let trunk = Chain::genesis().grow(500, 1, |_| 2_000);
+    let (old, new) = (trunk.grow(1_500, 2, |_| 2_000), trunk.grow(1_600, 3, |_| 2_000));
+    let node = Node::new(1, &old, 1);
+    let (before, after) = (Node::full(2, &old), Node::full(3, &new));
+    let _before = node.join(&before);
+    node.wait("under way", |status| status.committed.height.get() > 600).await;
+    node.reorganise(&new);
+    let _after = node.join(&after);
+    node.reach(new.tip()).await;
+    assert_eq!(node.handle.status().convictions, [], "nobody is blamed for the old branch");
+    assert_eq!(node.handle.status().verdict, SyncVerdict::AtTip);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_nobodys_fault_and_sync_resumes() {
+    let chain = Chain::genesis().grow(1_000, 1, |_| 1_000);
+    let node = Node::new(1, &chain, 1);
+    node.store.change(|inside| inside.commits_fail = true);
+    let server = Node::full(2, &chain);
+    let _link = node.join(&server);
+    let waits = |verdict: &SyncVerdict| matches!(verdict, SyncVerdict::WaitingForStore { reason: Some(reason) } if reason.contains("disk"));
+    node.wait("waiting for the store", |status| waits(&status.verdict) && status.alarm.is_some()).await;
+    node.store.change(|inside| inside.commits_fail = false);
+    node.reach(chain.tip()).await;
+    let progress = node.progress(server.id);
+    assert_eq!((progress.blocks, progress.timeouts, progress.reliability), (1_000, 0, 1_000));
+    assert_eq!((node.handle.status().alarm, node.handle.status().convictions), (None, vec![]));
+}
+
+#[tokio::test]
+async fn unknown_rules_raise_an_alarm_and_blame_nobody() {
+    let chain = Chain::genesis().grow(50, 1, |_| 100);
+    let node = Node::new(1, &chain, 1);
+    node.store.change(|inside| inside.unknown = vec![30]);
+    let server = Node::full(2, &chain);
+    let _link = node.join(&server);
+    let is_puzzled = |verdict: &SyncVerdict| matches!(verdict, SyncVerdict::Unsupported { height, .. } if height.get() == 30);
+    node.wait("puzzled", |status| is_puzzled(&status.verdict) && status.committed.height.get() == 29).await;
+    assert!(node.handle.status().alarm.unwrap().contains("version 99"));
+    assert_eq!(node.handle.status().convictions, []);
+}
+
+#[tokio::test]
+async fn the_reactor_ends_with_its_service_and_sessions() {
+    let chain = Chain::genesis().grow(5, 1, |_| 100);
+    let node = Node::new(1, &chain, 1);
+    let server = Node::full(2, &chain);
+    let (here, there) = node.join(&server);
+    node.reach(chain.tip()).await;
+    let spawner = node.spawner.clone();
+    here.cancel.cancel();
+    drop((node, here, there));
+    let live = async {
+        while spawner.live().iter().any(|(name, _)| !name.starts_with("work")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), live).await.expect("no task is left");
+}
