@@ -2,12 +2,9 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -62,8 +59,8 @@ impl ByteBudget {
         // The semaphore is never closed; if it were, the worst is a race for the next piece.
         let _head = self.0.head.acquire().await;
         loop {
-            let mut released = pin!(self.0.released.notified());
-            released.as_mut().enable();
+            // Made before looking: `notify_waiters` wakes every such future that exists, polled or not.
+            let released = self.0.released.notified();
             if let Some(reservation) = self.grant(bytes) {
                 return reservation;
             }

@@ -50,6 +50,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Poll;
 
     struct Bomb;
 
@@ -68,11 +69,11 @@ mod tests {
             panic!("height {}", 7)
         });
         assert_eq!(local.await, Exit::Panicked("height 7".to_owned()));
-        let dropping = async {
-            let bomb = Bomb;
-            std::future::ready(()).await;
-            drop(bomb);
-        };
+        let bomb = Bomb;
+        let dropping = std::future::poll_fn(move |_| {
+            let _held = &bomb;
+            Poll::Ready(())
+        });
         assert_eq!(contain(dropping).await, TaskEnd::Panicked("while dropping".to_owned()));
         assert_eq!(contain(async { 7 }).await, TaskEnd::Finished(7));
     }
