@@ -30,7 +30,7 @@ pub trait Machine: Send + 'static {
     type Message: Message;
     /// Shared state published by the reactor; only the newest value matters (it coalesces).
     type State: Clone + Send + Sync + 'static;
-    /// An instruction of the reactor to this one routine; none is ever lost while the routine lives.
+    /// An instruction of the reactor to this one routine; it says itself what becomes of it when the mailbox is full.
     type Input: Command;
     /// What the reactor hears.
     type Event: Send + 'static;
