@@ -160,7 +160,10 @@ impl PeerMachine {
                 self.refusals = self.refusals.saturating_add(1);
                 self.asking.window.failed();
                 let strikes = self.detour.as_ref().map_or(1, |detour| detour.strikes.saturating_add(1));
-                let above = asked.start().checked_add(asked.count()).unwrap_or(Height::MAX);
+                // Who has brought something may have what lies above; who has not is left alone altogether.
+                let beyond = asked.start().checked_add(asked.count()).filter(|_| self.is_proven);
+                let above = beyond.unwrap_or(Height::MAX);
+                self.is_proven = false;
                 let until = now.checked_add(patience::detour(strikes));
                 self.detour = Some(Detour { above, until, strikes });
                 self.news.push_back(News::Disappointed(self.pulse()));
@@ -361,5 +364,240 @@ impl Machine for PeerMachine {
 
     fn poll_exit(&mut self) -> Option<Exit> {
         self.exit.take()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test fails the test")]
+mod tests {
+    use super::*;
+    use zakura_header_sync::chain::BlockRef;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn height(height: u32) -> Height {
+        Height::new(height).unwrap()
+    }
+
+    fn at(number: u32) -> BlockRef {
+        let mut hash = [0; 32];
+        hash[..4].copy_from_slice(&number.to_le_bytes());
+        BlockRef { height: height(number), hash: BlockHash(hash) }
+    }
+
+    /// A body names its height in its first four bytes.
+    fn body(number: u32, size: usize) -> Message {
+        let mut raw = number.to_le_bytes().to_vec();
+        raw.resize(size, 0);
+        Message::Block(raw.into())
+    }
+
+    fn guidance() -> Guidance {
+        let (acknowledged, floor) = (at(0), height(1));
+        Guidance { acknowledged, floor, remaining: 1_000, usable: 1, rescue: false, stalled: false }
+    }
+
+    struct World {
+        machine: PeerMachine,
+        now: Instant,
+        asked: Vec<Span>,
+        news: Vec<News>,
+    }
+
+    impl World {
+        /// A machine that has heard a peer's Status: blocks a response, requests in flight.
+        fn with_peer(blocks: u32, requests: u32) -> Self {
+            let mut world = Self::silent();
+            world.say(Message::Status(Status {
+                low: height(0),
+                high: at(1_000),
+                limits: Limits::clamped(blocks, requests, 1 << 25),
+            }));
+            world
+        }
+
+        fn silent() -> Self {
+            let identify: Identify = Arc::new(|raw: &[u8]| {
+                let number = raw.first_chunk().ok_or("too short")?;
+                Ok(at(u32::from_le_bytes(*number)).hash)
+            });
+            let limits = Limits::clamped(128, 64, 1 << 25);
+            let terms = Terms { session: Fence::mint(), is_own: true, limits, identify };
+            let machine = PeerMachine::new(terms);
+            let now = tokio::time::Instant::now().into_std();
+            let mut world = Self { machine, now, asked: Vec::new(), news: Vec::new() };
+            world.guide(guidance());
+            world
+        }
+
+        fn guide(&mut self, guidance: Guidance) {
+            self.machine.handle_state(self.now, &guidance);
+            self.settle();
+        }
+
+        fn say(&mut self, message: Message) {
+            self.machine.handle_message(self.now, message).unwrap();
+            self.settle();
+        }
+
+        fn settle(&mut self) {
+            while let Some(event) = self.machine.poll_event() {
+                self.news.push(event.news);
+            }
+            while let Some(message) = self.machine.poll_transmit(self.now) {
+                if let Message::GetBlocks(span) = message {
+                    self.asked.push(span);
+                }
+            }
+        }
+
+        /// Grants what the machine demands, from `next` up, until it demands no more; how many requests.
+        fn grant(&mut self, next: &mut u32, size_hint: u32) -> usize {
+            let before = self.asked.len();
+            while let Some(demand) = self.machine.poll_demand(self.now) {
+                let fit = u32::try_from(demand.max_cost / u64::from(size_hint)).unwrap().max(1);
+                let count = fit.min(demand.max_count);
+                let first = u32::try_from(*demand.servable.start()).unwrap().max(*next);
+                let items = (first..first + count)
+                    .map(|number| (u64::from(number), Wanted { at: at(number), size_hint }));
+                self.machine.handle_work(self.now, Lease::detached(items));
+                *next = first + count;
+                self.settle();
+            }
+            self.asked.len() - before
+        }
+
+        fn pass(&mut self, time: Duration) {
+            let end = self.now + time;
+            while let Some((due, _)) = self.machine.poll_timeout().filter(|(due, _)| *due <= end) {
+                self.now = self.now.max(due);
+                self.machine.handle_timeout(self.now);
+                self.settle();
+            }
+            self.now = end;
+        }
+
+        fn delivered(&self) -> usize {
+            self.news.iter().filter(|news| matches!(news, News::Delivered(_))).count()
+        }
+    }
+
+    #[test]
+    fn nothing_is_asked_before_status_and_one_thing_before_the_first_body() {
+        let mut world = World::silent();
+        assert_eq!(world.machine.poll_demand(world.now), None);
+        let (mut world, mut next) = (World::with_peer(128, 64), 1);
+        assert_eq!(world.grant(&mut next, 1_000), 1, "a probe");
+        world.pass(SECOND / 20);
+        world.say(body(1, 1_000));
+        assert!(world.grant(&mut next, 1_000) > 1);
+        assert!(world.asked.iter().all(|span| span.count() <= 128));
+    }
+
+    #[test]
+    fn one_body_peers_get_many_requests_within_their_cap_and_the_window() {
+        let (mut world, mut next) = (World::with_peer(1, 40), 1);
+        world.grant(&mut next, 1_000);
+        world.say(body(1, 1_000));
+        world.grant(&mut next, 1_000);
+        assert_eq!(world.machine.asking.requests(), 40);
+        assert!(world.asked.iter().all(|span| span.count() == 1));
+        let (mut world, mut next) = (World::with_peer(1, 10_000), 1);
+        world.grant(&mut next, 100_000);
+        world.pass(SECOND);
+        world.say(body(1, 100_000));
+        world.grant(&mut next, 100_000);
+        let window = world.machine.asking.window.bytes();
+        assert!(world.machine.asking.in_flight() <= window + 100_000, "{window}");
+    }
+
+    #[test]
+    fn a_silent_peer_gives_back_and_is_parked_then_probed_again() {
+        let (mut world, mut next) = (World::with_peer(128, 64), 1);
+        world.grant(&mut next, 1_000);
+        world.pass(SECOND * 3);
+        assert_eq!((world.machine.timeouts, world.machine.asking.requests()), (1, 0), "the floor's deadline");
+        world.grant(&mut next, 1_000);
+        world.pass(SECOND * 30);
+        assert!(matches!(world.news.last(), Some(News::Useful(None))), "{:?}", world.news.last());
+        assert_eq!(world.machine.poll_demand(world.now), None);
+        world.pass(SECOND * 30);
+        assert!(matches!(world.news.last(), Some(News::Useful(Some(_)))));
+        assert_eq!(world.grant(&mut next, 1_000), 1);
+        assert_eq!(world.machine.exit, None);
+    }
+
+    #[test]
+    fn a_slow_peer_is_kept_and_its_late_bodies_count() {
+        let (mut world, mut next) = (World::with_peer(128, 64), 1);
+        world.guide(Guidance { floor: height(900), ..guidance() });
+        world.grant(&mut next, 60_000);
+        let asked = world.asked[0].count();
+        for number in 1..=asked {
+            world.pass(SECOND * 3);
+            world.say(body(number, 60_000));
+        }
+        assert!(world.machine.timeouts > 0, "it was late");
+        assert_eq!((world.delivered(), world.machine.parks), (asked as usize, 0));
+        assert_eq!(world.machine.tolerance.spent(), 0, "a late body is no useless one");
+    }
+
+    #[test]
+    fn time_in_which_our_store_stalls_is_not_charged() {
+        let (mut world, mut next) = (World::with_peer(128, 64), 1);
+        world.grant(&mut next, 1_000);
+        world.guide(Guidance { stalled: true, ..guidance() });
+        world.pass(SECOND * 300);
+        assert_eq!((world.machine.timeouts, world.machine.parks), (0, 0));
+        world.guide(guidance());
+        world.pass(SECOND);
+        assert_eq!(world.machine.timeouts, 0);
+        world.pass(SECOND * 8);
+        assert_eq!(world.machine.timeouts, 1);
+    }
+
+    #[test]
+    fn refusals_keep_away_longer_each_time() {
+        let (mut world, mut next) = (World::with_peer(128, 64), 1);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            assert_eq!(world.grant(&mut next, 1_000), 1);
+            let refused = *world.asked.last().unwrap();
+            world.say(Message::RangeUnavailable(refused));
+            let since = world.now;
+            while world.machine.poll_demand(world.now).is_none() {
+                world.pass(SECOND / 2);
+            }
+            waits.push((world.now - since).as_secs());
+        }
+        assert_eq!(waits, [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn an_unreliable_peer_leaves_the_floor_to_others_unless_nobody_comes() {
+        let mut world = World::with_peer(128, 64);
+        (0..20).for_each(|_| world.machine.asking.window.failed());
+        world.guide(Guidance { usable: 3, ..guidance() });
+        let lowest = |world: &mut World| *world.machine.poll_demand(world.now).unwrap().servable.start();
+        assert_eq!(lowest(&mut world), 1 + u64::from(FLOOR_LANE));
+        world.guide(Guidance { usable: 3, rescue: true, ..guidance() });
+        assert_eq!(lowest(&mut world), 0);
+    }
+
+    #[test]
+    fn a_conviction_ends_the_session_with_the_evidence() {
+        let mut world = World::with_peer(128, 64);
+        world.machine.handle_input(world.now, Input::Convict { evidence: "block 7".into() });
+        let Some(Exit::Violation(violation)) = world.machine.poll_exit() else { panic!("no exit") };
+        assert_eq!(violation.evidence(), "block 7");
+    }
+
+    #[test]
+    fn a_status_that_means_nothing_is_put_up_with() {
+        let mut world = World::silent();
+        let limits = Limits::clamped(1, 1, 1);
+        world.say(Message::Status(Status { low: height(9), high: at(3), limits }));
+        assert_eq!(world.machine.poll_demand(world.now), None);
+        assert_eq!((world.machine.tolerance.spent(), world.machine.exit.is_none()), (1, true));
     }
 }

@@ -503,3 +503,269 @@ impl Sequencer {
         self.entries.remove(&height);
     }
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "a fault in a test fails the test"
+)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use zakura_header_sync::chain::BlockHash;
+
+    const TIP: u32 = 60;
+    const LIMIT: u64 = 4_000;
+    const LARGEST: usize = 1_500;
+
+    fn height(height: u32) -> Height {
+        Height::new(height).unwrap()
+    }
+
+    /// The block of a branch; both branches share the lowest twenty.
+    fn at(number: u32, branch: u8) -> BlockRef {
+        let branch = if number <= 20 { 0 } else { branch };
+        let mut hash = [branch; 32];
+        hash[..4].copy_from_slice(&number.to_le_bytes());
+        BlockRef { height: height(number), hash: BlockHash(hash) }
+    }
+
+    fn source() -> Source {
+        Source { session: Fence::mint(), peer: PeerId::new([1; 32]) }
+    }
+
+    fn sequencer() -> Sequencer {
+        Sequencer::new(at(0, 0), LIMIT, LIMIT)
+    }
+
+    fn wanted(numbers: std::ops::RangeInclusive<u32>, branch: u8) -> Vec<Wanted> {
+        numbers.map(|number| Wanted { at: at(number, branch), size_hint: 600 }).collect()
+    }
+
+    fn bytes(size: usize) -> Bytes {
+        vec![0; size].into()
+    }
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn check_all(sequencer: &mut Sequencer) {
+        for (at, delivery) in sequencer.next_check(100, u64::MAX) {
+            assert!(sequencer.checked(at, &delivery));
+            sequencer.accept(at, delivery);
+        }
+    }
+
+    /// The books agree with the entries, and every planned height is in one stage.
+    fn audit(sequencer: &Sequencer) -> Result<(), String> {
+        let (mut retained, mut in_flight) = (0, 0);
+        let mut sets: [BTreeSet<Height>; 4] = Default::default();
+        for (height, entry) in &sequencer.entries {
+            if *height <= sequencer.committed.height {
+                return Err(format!("{height} is committed and still here"));
+            }
+            let set = match &entry.stage {
+                Stage::Waiting => Some(0),
+                Stage::Deferred(_) => Some(1),
+                Stage::Open => Some(2),
+                Stage::Received(_) => Some(3),
+                Stage::Checking(_) | Stage::Ready(_) | Stage::Committing(_) | Stage::Stray(_) => None,
+            };
+            if let Some(set) = set {
+                sets[set].insert(*height);
+            }
+            match &entry.stage {
+                Stage::Waiting | Stage::Deferred(_) => {}
+                Stage::Open => in_flight += u64::from(entry.wanted.size_hint),
+                Stage::Received(held)
+                | Stage::Checking(held)
+                | Stage::Ready(held)
+                | Stage::Committing(held)
+                | Stage::Stray(held) => retained += held.raw.len() as u64,
+            }
+        }
+        let books = [&sequencer.waiting, &sequencer.deferred, &sequencer.open, &sequencer.received];
+        if books.into_iter().zip(&sets).any(|(book, set)| book != set) {
+            return Err(format!("stages {sets:?} are booked as {books:?}"));
+        }
+        let booked = (sequencer.budget.retained, sequencer.budget.in_flight);
+        if booked != (retained, in_flight) {
+            return Err(format!("{booked:?} booked, {:?} there", (retained, in_flight)));
+        }
+        if retained > LIMIT + LARGEST as u64 {
+            return Err(format!("{retained} bytes retained"));
+        }
+        let planned = sequencer.committed.height.get() + 1..=sequencer.planned.get();
+        match planned.map(height).find(|height| !sequencer.entries.contains_key(height)) {
+            Some(lost) => Err(format!("{lost} is lost")),
+            None => Ok(()),
+        }
+    }
+
+    #[test]
+    fn bodies_in_any_order_are_committed_in_order() {
+        let mut sequencer = sequencer();
+        sequencer.plan(wanted(1..=3, 0), height(3));
+        sequencer.admit(now());
+        assert_eq!(sequencer.take_changes().len(), 3);
+        for number in [3, 2] {
+            assert_eq!(sequencer.receive(at(number, 0), bytes(10), source(), true), Receipt::Kept);
+        }
+        check_all(&mut sequencer);
+        assert_eq!(sequencer.next_run(10, 1_000), []);
+        assert_eq!(sequencer.foremost(), Foremost::Missing(height(1)));
+        let copy = at(3, 0);
+        assert_eq!(sequencer.receive(copy, bytes(10), source(), false), Receipt::Surplus);
+        assert_eq!(sequencer.receive(at(1, 0), bytes(10), source(), true), Receipt::Kept);
+        check_all(&mut sequencer);
+        let heights: Vec<_> = sequencer.next_run(2, 1_000).iter().map(|body| body.at.height.get()).collect();
+        assert_eq!(heights, [1, 2], "as many as fit");
+        sequencer.advance(at(2, 0));
+        assert_eq!(sequencer.next_run(2, 1_000).len(), 1);
+        assert_eq!(sequencer.take_changes(), [QueueChange::AdvanceFloor(height(2))]);
+    }
+
+    #[test]
+    fn only_what_will_fit_may_be_asked_for_but_the_floor_always() {
+        let mut sequencer = sequencer();
+        sequencer.plan(wanted(1..=20, 0), height(20));
+        sequencer.admit(now());
+        assert_eq!(sequencer.take_changes().len(), 6, "six times 600 bytes");
+        for number in 2..=6 {
+            sequencer.receive(at(number, 0), bytes(600), source(), true);
+        }
+        sequencer.admit(now());
+        assert_eq!(sequencer.take_changes(), []);
+        sequencer.reject(at(2, 0));
+        assert!(sequencer.budget.retained <= LIMIT);
+    }
+
+    #[test]
+    fn bodies_larger_than_hinted_push_the_highest_out() {
+        let mut sequencer = sequencer();
+        sequencer.plan(wanted(1..=6, 0), height(6));
+        sequencer.admit(now());
+        for number in (1..=6).rev() {
+            sequencer.receive(at(number, 0), bytes(LARGEST), source(), true);
+            assert!(sequencer.budget.retained <= LIMIT);
+        }
+        let kept: Vec<_> = sequencer.received.iter().map(|height| height.get()).collect();
+        assert_eq!(kept, [1, 2], "what is needed first");
+        sequencer.take_changes();
+        check_all(&mut sequencer);
+        assert_eq!(sequencer.next_run(10, 10_000).len(), 2);
+        sequencer.advance(at(2, 0));
+        sequencer.admit(now());
+        let again = sequencer.take_changes();
+        assert!(matches!(again[1], QueueChange::Reopen(wanted) if wanted.size_hint == 1_500), "{again:?}");
+    }
+
+    #[test]
+    fn a_reorg_keeps_what_both_branches_have() {
+        let mut sequencer = sequencer();
+        sequencer.plan(wanted(1..=22, 1), height(22));
+        for number in 19..=22 {
+            sequencer.receive(at(number, 1), bytes(10), source(), false);
+        }
+        sequencer.reset(at(0, 0));
+        sequencer.plan(wanted(1..=22, 2), height(22));
+        let kept: Vec<_> = sequencer.received.iter().map(|height| height.get()).collect();
+        assert_eq!(kept, [19, 20]);
+        assert_eq!(audit(&sequencer), Ok(()));
+    }
+
+    #[test]
+    fn a_verdict_on_a_body_that_is_gone_changes_nothing() {
+        let mut sequencer = sequencer();
+        sequencer.plan(wanted(1..=1, 0), height(1));
+        sequencer.receive(at(1, 0), bytes(10), source(), false);
+        let (at_one, old) = sequencer.next_check(1, 100).remove(0);
+        sequencer.reset(at(0, 0));
+        sequencer.plan(wanted(1..=1, 0), height(1));
+        assert!(!sequencer.checked(at_one, &old), "it is to be checked again");
+        assert_eq!((sequencer.checking(), sequencer.next_check(1, 100).len()), (0, 1));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Plan(u32),
+        Receive { number: u32, branch: u8, size: usize, in_time: bool },
+        Check(usize),
+        Judge { nth: usize, verdict: u8 },
+        Commit { blocks: usize, outcome: u8 },
+        Reset(u8),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let receive = (1..=TIP, 0..3_u8, 1..LARGEST, any::<bool>())
+            .prop_map(|(number, branch, size, in_time)| Step::Receive { number, branch, size, in_time });
+        let step = prop_oneof![
+            2 => (1..30_u32).prop_map(Step::Plan),
+            8 => receive,
+            3 => (1..9_usize).prop_map(Step::Check),
+            6 => (0..9_usize, 0..8_u8).prop_map(|(nth, verdict)| Step::Judge { nth, verdict }),
+            3 => (1..9_usize, 0..6_u8).prop_map(|(blocks, outcome)| Step::Commit { blocks, outcome }),
+            1 => (1..3_u8).prop_map(Step::Reset),
+        ];
+        prop::collection::vec(step, 1..150)
+    }
+
+    proptest! {
+        #[test]
+        fn the_books_balance_and_runs_are_contiguous(steps in steps()) {
+            let (mut sequencer, mut branch, mut checking) = (sequencer(), 1, Vec::new());
+            let now = now();
+            for step in steps {
+                match step {
+                    Step::Plan(count) => {
+                        let from = sequencer.planned().get() + 1;
+                        let up_to = (from + count).min(TIP);
+                        if from <= up_to {
+                            sequencer.plan(wanted(from..=up_to, branch), height(up_to));
+                        }
+                    }
+                    Step::Receive { number, branch, size, in_time } => {
+                        let receipt = sequencer.receive(at(number, branch), bytes(size), source(), in_time);
+                        prop_assert!(receipt == Receipt::Surplus || number <= sequencer.planned().get());
+                    }
+                    Step::Check(count) => checking.extend(sequencer.next_check(count, 3_000)),
+                    Step::Judge { nth, verdict } if nth < checking.len() => {
+                        let (at, delivery) = checking.remove(nth);
+                        if sequencer.checked(at, &delivery) {
+                            match verdict {
+                                0 => sequencer.reject(at),
+                                1 => sequencer.defer(at, now),
+                                2 => { sequencer.reject(at); sequencer.distrust(delivery.from.session); }
+                                _ => sequencer.accept(at, delivery),
+                            }
+                        }
+                    }
+                    Step::Judge { .. } => {}
+                    Step::Commit { blocks, outcome } => {
+                        let run = sequencer.next_run(blocks, 3_000);
+                        let first = sequencer.committed().height.get() + 1;
+                        for (number, body) in (first..).zip(&run) {
+                            prop_assert_eq!(body.at, at(number, branch));
+                        }
+                        match (run.last(), outcome) {
+                            (None, _) | (_, 0) => sequencer.uncommit(),
+                            (Some(_), 1) => sequencer.advance(run[0].at),
+                            (Some(last), _) => sequencer.advance(last.at),
+                        }
+                    }
+                    Step::Reset(to) => {
+                        branch = to;
+                        let kept = sequencer.committed().height.get().min(20);
+                        sequencer.reset(at(kept, branch));
+                    }
+                }
+                sequencer.admit(now);
+                prop_assert_eq!(audit(&sequencer), Ok(()));
+            }
+            let held: u64 = checking.iter().map(|(_, delivery)| delivery.raw.len() as u64).sum();
+            prop_assert_eq!(sequencer.checking(), held);
+        }
+    }
+}

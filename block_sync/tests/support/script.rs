@@ -73,6 +73,9 @@ pub async fn follow(
             is_open = say(&mut session, Message::Block(body)).await;
         }
         if ends {
+            let Session { mut frames_in, frames_out, .. } = session;
+            drop(frames_out);
+            while let Ok(Some(_)) = frames_in.recv().await {}
             return asked;
         }
         if let Some(done) = Span::new(span.start(), sent) {
