@@ -5,13 +5,14 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// The files that own a lock, each wholly: the range queue, the byte budget, the work pool's queue, the socket adapter's
-/// outbox and the read snapshots.
-const LOCK_FILES: [&str; 6] = [
+/// outbox, the read snapshots, and the network in memory of transport's tests.
+const LOCK_FILES: [&str; 7] = [
     "transport/src/routine/work.rs",
     "transport/src/routine/work/**",
     "transport/src/routine/budget.rs",
     "transport/src/routine/pool.rs",
     "transport/src/quic/socket.rs",
+    "transport/tests/common/net.rs",
     "**/src/**/snapshot.rs",
 ];
 

@@ -324,7 +324,8 @@ impl From<LinkEnd> for CloseReason {
             LinkEnd::TimedOut => Self::Timeout,
             LinkEnd::Reset => Self::Reset,
             LinkEnd::Transport(text) => Self::Transport(text),
-            LinkEnd::Local => Self::Local,
+            // Whoever closes a connection on purpose records the cause first; what is left is QUIC's own end.
+            LinkEnd::Local => Self::Transport("the local QUIC endpoint is gone".into()),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tracing::Instrument;
 
@@ -25,6 +25,9 @@ use tracing::Instrument;
 const REPORTS: usize = 64;
 /// Pause before the endpoint is bound again after its task has died and a first attempt failed.
 const REBIND_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long peers get to hear our closes at shutdown.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// What the handle asks of the pool.
 #[derive(Debug)]
@@ -180,7 +183,9 @@ impl Pool {
                     TaskEnd::Finished(Err(missed)) => Err(missed.reason),
                     TaskEnd::Panicked(message) => Err(CloseReason::NotDialled(message)),
                 };
-                if let Err(reason) = failed {
+                if let Err(reason) = failed
+                    && !self.peers.contains_key(&peer.id)
+                {
                     tracing::debug!(%peer, %reason, "dial failed");
                     self.redials.failed(peer.id, Instant::now().into_std());
                     self.tell(PeerEvent::DialFailed { peer, reason });
@@ -343,15 +348,13 @@ impl Pool {
             self.tell(PeerEvent::Disconnected { peer: peer.info, reason: CloseReason::Local });
         }
         let Self { endpoint, reports, mut inbox, .. } = self;
+        endpoint.close();
         drop(reports);
-        let all = async {
-            // Closing the endpoint ends dials and handshakes; every task holds a sender of reports.
-            let closed = endpoint.close();
-            let ended = async { while inbox.recv().await.is_some() {} };
-            tokio::join!(biased; ended, closed);
-        };
-        if timeout(until.saturating_duration_since(Instant::now()), all).await.is_err() {
-            tracing::debug!("shutdown: the grace is over before all is closed");
+        // Every dial, handshake and connection holds a sender of reports: when none is left, all have ended.
+        let all = async { while inbox.recv().await.is_some() {} };
+        if timeout_at(until, all).await.is_err() {
+            tracing::warn!("shutdown: the grace is over before every session has ended");
         }
+        endpoint.halt(LINGER).await;
     }
 }

@@ -7,7 +7,7 @@ use super::{
     socket::{DatagramSocket, SocketAdapter},
     tls::{Tls, server_name},
 };
-use crate::{BindError, Identity, PeerAddr, Spawner};
+use crate::{BindError, Cancel, Identity, PeerAddr, Spawner};
 use quinn::{
     AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, Runtime,
     ServerConfig, TransportConfig, VarInt,
@@ -18,6 +18,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use ring::{hkdf, hmac};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// Streams a peer may have open at once (wire 1.4): stops unbounded stream state.
 const MAX_BIDI_STREAMS: u32 = 1024;
@@ -58,6 +59,7 @@ pub(crate) struct Endpoint {
     quic: quinn::Endpoint,
     tls: Tls,
     outbound: Arc<TransportConfig>,
+    halt: Cancel,
 }
 
 impl Endpoint {
@@ -69,7 +71,8 @@ impl Endpoint {
         spawner: &Spawner,
     ) -> Result<Self, BindError> {
         let tls = Tls::new(identity).map_err(|error| BindError::Identity(error.to_string()))?;
-        let runtime = Arc::new(NodeRuntime(spawner.clone()));
+        let halt = Cancel::new();
+        let runtime = Arc::new(NodeRuntime { spawner: spawner.clone(), halt: halt.clone() });
         let socket: Arc<dyn AsyncUdpSocket> = match socket {
             Some(socket) => Arc::new(SocketAdapter(socket)),
             None => {
@@ -81,7 +84,7 @@ impl Endpoint {
         let (endpoint, server) = configs(identity, &tls)?;
         let quic = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), socket, runtime)
             .map_err(|source| BindError::socket(listen, source))?;
-        Ok(Self { quic, tls, outbound: Arc::new(transport(OUTBOUND)) })
+        Ok(Self { quic, tls, outbound: Arc::new(transport(OUTBOUND)), halt })
     }
 
     /// The bound address.
@@ -107,10 +110,16 @@ impl Endpoint {
         Link::establish(connecting).await
     }
 
-    /// Closes what is open with code 0 and waits until peers have been told. Bound it with a timeout.
-    pub(crate) async fn close(&self) {
+    /// Closes what is open with code 0 and takes no more. Dials and handshakes under way end at once.
+    pub(crate) fn close(&self) {
         self.quic.close(VarInt::from_u32(0), b"");
-        self.quic.wait_idle().await;
+    }
+
+    /// Lingers, so that a peer that missed our close hears it again, for `linger` at most; then ends every QUIC task.
+    pub(crate) async fn halt(self, linger: Duration) {
+        // Closes are on the wire at once; whoever misses all of them finds out by its own timer.
+        drop(timeout(linger, self.quic.wait_idle()).await);
+        self.halt.cancel();
     }
 }
 

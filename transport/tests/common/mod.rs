@@ -1,14 +1,17 @@
 //! Two real nodes on loopback, and services simple enough to read at a glance.
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on panics")]
+
+pub mod net;
+pub mod raw;
 
 use bytes::Bytes;
 use std::{net::SocketAddr, time::Duration};
 use tokio::sync::mpsc;
 use zakura_transport::{
     Capabilities, CloseReason, Exit, Frame, Identity, Mode, Opener, PayloadCap, PeerEvent, PeerEvents,
-    PeerId, PeerInfo, Registry, Request, Service, Session, Spawner, StreamKind, StreamSpec, Transport,
-    TransportConfig, TransportHandle,
+    PeerId, PeerInfo, Refusal, Registry, Request, Service, Session, Spawner, StreamKind, StreamSpec,
+    Transport, TransportConfig, TransportHandle,
 };
 
 /// Long enough for a loaded machine, short enough for a failing test to end.
@@ -59,6 +62,11 @@ pub fn news() -> StreamSpec {
 
 pub fn query() -> StreamSpec {
     spec("query", QUERY, Mode::Request, Opener::Initiator)
+}
+
+/// Every capability of the streams here, without the one that lifts the pace.
+pub fn paced() -> u64 {
+    [chat(), news(), query()].iter().map(|spec| spec.capability.bits()).sum()
 }
 
 pub fn text(text: &str) -> Frame {
@@ -185,6 +193,30 @@ impl Node {
             if let PeerEvent::Disconnected { peer, reason } = self.event().await {
                 return (peer, reason);
             }
+        }
+    }
+
+    /// The rule for which this node closes a connection next.
+    pub async fn broken_rule(&mut self) -> &'static str {
+        match self.disconnected().await.1 {
+            CloseReason::Violation { violation, .. } => violation.rule(),
+            other => panic!("no violation: {other}"),
+        }
+    }
+
+    /// The next event, which must be a failed dial.
+    pub async fn dial_failed(&mut self) -> CloseReason {
+        match self.event().await {
+            PeerEvent::DialFailed { reason, .. } => reason,
+            other => panic!("the dial did not fail: {other:?}"),
+        }
+    }
+
+    /// The next event, which must be a refusal.
+    pub async fn refused(&mut self) -> Refusal {
+        match self.event().await {
+            PeerEvent::Refused { reason, .. } => reason,
+            other => panic!("nobody was refused: {other:?}"),
         }
     }
 

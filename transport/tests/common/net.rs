@@ -1,0 +1,83 @@
+//! A network in memory, for runs in virtual time: datagrams arrive at once, in order, until a cable is cut.
+
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+use zakura_transport::DatagramSocket;
+
+#[derive(Debug, Default)]
+struct Inbox {
+    datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
+    reader: Option<Waker>,
+    failure: Option<io::ErrorKind>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Net(Arc<Mutex<BTreeMap<SocketAddr, Inbox>>>);
+
+impl Net {
+    pub fn socket(&self, addr: SocketAddr) -> Arc<dyn DatagramSocket> {
+        self.0.lock().insert(addr, Inbox::default());
+        Arc::new(Port { net: self.clone(), addr })
+    }
+
+    /// The next read at this address fails with this error, once.
+    pub fn fail(&self, addr: SocketAddr, error: io::ErrorKind) {
+        let mut inboxes = self.0.lock();
+        let inbox = inboxes.get_mut(&addr).unwrap();
+        inbox.failure = Some(error);
+        if let Some(reader) = inbox.reader.take() {
+            reader.wake();
+        }
+    }
+
+    /// Nothing arrives at this address any more.
+    pub fn cut(&self, addr: SocketAddr) {
+        self.0.lock().remove(&addr);
+    }
+}
+
+#[derive(Debug)]
+struct Port {
+    net: Net,
+    addr: SocketAddr,
+}
+
+impl DatagramSocket for Port {
+    fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        if let Some(inbox) = self.net.0.lock().get_mut(&to) {
+            inbox.datagrams.push_back((datagram.to_vec(), self.addr));
+            if let Some(reader) = inbox.reader.take() {
+                reader.wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut inboxes = self.net.0.lock();
+        let Some(inbox) = inboxes.get_mut(&self.addr) else { return Poll::Pending };
+        if let Some(error) = inbox.failure.take() {
+            return Poll::Ready(Err(error.into()));
+        }
+        match inbox.datagrams.pop_front() {
+            Some((datagram, from)) => {
+                buffer[..datagram.len()].copy_from_slice(&datagram);
+                Poll::Ready(Ok((datagram.len(), from)))
+            }
+            None => {
+                inbox.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.addr)
+    }
+}

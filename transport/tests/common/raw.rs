@@ -1,0 +1,310 @@
+//! The other end, with hand-written bytes: quinn and rustls directly, nothing of our own code.
+
+use super::{GENESIS, REGTEST, within};
+use bytes::Bytes;
+use quinn::{
+    ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    client::{
+        AlwaysResolvesClientRawPublicKeys,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
+    server::{
+        AlwaysResolvesServerRawPublicKeys,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    sign::CertifiedKey,
+    version::TLS13,
+};
+use std::{net::SocketAddr, sync::Arc};
+use zakura_transport::{PeerAddr, PeerId};
+
+/// Everything that [`Hello::native`](zakura_transport::wire::Hello) says, as this end likes it.
+pub struct RawHello {
+    pub magic: [u8; 8],
+    pub network: u32,
+    pub chain: [u8; 32],
+    pub node: [u8; 32],
+    pub capabilities: u64,
+    pub max_frame: u32,
+    pub max_open_streams: u16,
+    pub max_inbound_depth: u16,
+    pub idle_ms: u32,
+}
+
+impl RawHello {
+    pub fn honest(seed: u8, capabilities: u64) -> Self {
+        Self {
+            magic: *b"ZAKCTRL\0",
+            network: REGTEST,
+            chain: GENESIS,
+            node: public_key(seed),
+            capabilities,
+            max_frame: 4_194_304,
+            max_open_streams: 1024,
+            max_inbound_depth: 4096,
+            idle_ms: 149_999,
+        }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend(244_u32.to_le_bytes());
+        out.extend(self.magic);
+        out.extend([1, 0, 1, 0, 1, 1]);
+        out.extend(self.network.to_le_bytes());
+        out.extend(self.chain);
+        out.extend([32, 0]);
+        out.extend(self.node);
+        out.extend([0x33; 32]);
+        out.extend([0; 96]);
+        out.extend(self.capabilities.to_le_bytes());
+        out.extend([0; 8]);
+        out.extend(self.max_frame.to_le_bytes());
+        out.extend(4_194_304_u32.to_le_bytes());
+        out.extend(self.max_open_streams.to_le_bytes());
+        out.extend(self.max_inbound_depth.to_le_bytes());
+        out.extend(self.idle_ms.to_le_bytes());
+        out
+    }
+}
+
+/// A prelude of an ordered stream, or of a request.
+pub fn prelude(kind: u16, version: u16, request: Option<u64>, max_frame: u32) -> Vec<u8> {
+    let mut out = b"ZKST".to_vec();
+    out.extend(kind.to_le_bytes());
+    out.extend(version.to_le_bytes());
+    out.push(u8::from(request.is_some()));
+    out.extend(request.iter().flat_map(|id| id.to_le_bytes()));
+    out.extend(max_frame.to_le_bytes());
+    out
+}
+
+pub fn frame(kind: u16, flags: u16, declared: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = kind.to_le_bytes().to_vec();
+    out.extend(flags.to_le_bytes());
+    out.extend(declared.to_le_bytes());
+    out.extend(payload);
+    out
+}
+
+pub fn public_key(seed: u8) -> [u8; 32] {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+    pair.public_key().as_ref().try_into().unwrap()
+}
+
+pub fn raw_id(seed: u8) -> PeerId {
+    PeerId::new(public_key(seed))
+}
+
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+fn key(seed: u8) -> Arc<CertifiedKey> {
+    let mut pkcs8 =
+        vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    pkcs8.extend([seed; 32]);
+    let key = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8)).unwrap();
+    Arc::new(CertifiedKey::new(vec![[&SPKI[..], &public_key(seed)].concat().into()], key))
+}
+
+/// A listening and dialling endpoint with this seed's key, on a loopback address.
+pub fn endpoint(seed: u8) -> Endpoint {
+    let provider = Arc::new(default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(Anyone))
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key(seed))));
+    tls.alpn_protocols = vec![b"p2p-v2/1".to_vec()];
+    let server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+    let mut endpoint = Endpoint::server(server, "127.0.0.1:0".parse().unwrap()).unwrap();
+    endpoint.set_default_client_config(client(seed, b"p2p-v2/1"));
+    endpoint
+}
+
+fn client(seed: u8, alpn: &[u8]) -> ClientConfig {
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key(seed))));
+    tls.alpn_protocols = vec![alpn.to_vec()];
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// QUIC and TLS done, nothing said yet.
+pub async fn dial(endpoint: &Endpoint, to: SocketAddr) -> Connection {
+    within(endpoint.connect(to, "raw.invalid").unwrap()).await.unwrap()
+}
+
+/// Sends a Hello and returns what comes back: an Ack with its length.
+pub async fn hello(connection: &Connection, hello: &RawHello) -> Vec<u8> {
+    let (mut send, mut recv) = connection.open_bi().await.unwrap();
+    send.write_all(&hello.bytes()).await.unwrap();
+    send.finish().unwrap();
+    within(recv.read_to_end(1000)).await.unwrap_or_default()
+}
+
+/// An honest connection with the node, offering these capabilities.
+pub async fn meet(endpoint: &Endpoint, seed: u8, to: SocketAddr, capabilities: u64) -> Connection {
+    let connection = dial(endpoint, to).await;
+    let ack = hello(&connection, &RawHello::honest(seed, capabilities)).await;
+    assert_eq!(ack.len(), 112, "an Ack of 108 bytes behind its length");
+    connection
+}
+
+/// The listening side of an honest handshake.
+pub async fn accept(endpoint: &Endpoint, capabilities: u64) -> Connection {
+    let connection = within(async { endpoint.accept().await.unwrap().await.unwrap() }).await;
+    let (mut send, mut recv) = within(connection.accept_bi()).await.unwrap();
+    let hello = within(recv.read_to_end(1000)).await.unwrap();
+    assert_eq!(hello.len(), 248, "a Hello of 244 bytes behind its length");
+    let mut ack = 108_u32.to_le_bytes().to_vec();
+    ack.extend(b"ZAKACK\0\0\x01\0\x01\0");
+    ack.extend([0x44; 32]);
+    ack.extend(&hello[4 + 84..4 + 116]);
+    ack.extend(capabilities.to_le_bytes());
+    ack.extend([0; 8]);
+    ack.extend(&hello[4 + 228..]);
+    send.write_all(&ack).await.unwrap();
+    send.finish().unwrap();
+    connection
+}
+
+/// A raw endpoint as a peer to name.
+pub fn peer(endpoint: &Endpoint, seed: u8) -> PeerAddr {
+    PeerAddr { id: raw_id(seed), addr: endpoint.local_addr().unwrap() }
+}
+
+/// Opens a stream and writes these bytes.
+pub async fn open(connection: &Connection, bytes: &[u8]) -> (SendStream, RecvStream) {
+    let (mut send, recv) = within(connection.open_bi()).await.unwrap();
+    send.write_all(bytes).await.unwrap();
+    (send, recv)
+}
+
+/// The code of the reset that this stream meets.
+pub async fn reset(recv: &mut RecvStream) -> u64 {
+    match within(recv.read_to_end(100)).await {
+        Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => code.into_inner(),
+        other => panic!("no reset: {other:?}"),
+    }
+}
+
+/// The code with which the other side stops this stream.
+pub async fn stopped(send: &SendStream) -> u64 {
+    within(send.stopped()).await.unwrap().expect("stopped, not taken to its end").into_inner()
+}
+
+/// Resets a stream of ours.
+pub fn reset_ours(send: &mut SendStream, code: u32) {
+    send.reset(VarInt::from_u32(code)).unwrap();
+}
+
+/// Asks the other side to stop.
+pub fn stop_theirs(recv: &mut RecvStream, code: u32) {
+    recv.stop(VarInt::from_u32(code)).unwrap();
+}
+
+/// Whether a dial with this application protocol comes to a connection.
+pub async fn dial_with(endpoint: &Endpoint, seed: u8, alpn: &[u8], to: SocketAddr) -> bool {
+    within(endpoint.connect_with(client(seed, alpn), to, "raw.invalid").unwrap()).await.is_ok()
+}
+
+/// Code and reason with which the other side closes the connection.
+pub async fn closed(connection: &Connection) -> (u64, Bytes) {
+    match within(connection.closed()).await {
+        quinn::ConnectionError::ApplicationClosed(close) => (close.error_code.into_inner(), close.reason),
+        other => panic!("not an application close: {other}"),
+    }
+}
+
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+impl ClientCertVerifier for Anyone {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
