@@ -335,7 +335,8 @@ impl Machine for PeerMachine {
         }
         let share = Share { remaining: guidance.remaining, usable: guidance.usable };
         let room = share.outstanding_blocks().checked_sub(self.asking.blocks()).filter(|room| *room > 0)?;
-        let bytes = request_bytes(self.asking.window.bytes(), self.asking.in_flight())?;
+        let (window, in_flight) = (self.asking.window.bytes(), self.asking.in_flight());
+        let bytes = request_bytes(window, in_flight, !self.is_proven)?;
         let low = self.lowest(status, guidance);
         if low > status.high.height {
             return None;

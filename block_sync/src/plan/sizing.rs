@@ -33,10 +33,11 @@ impl Share {
 }
 
 /// Bytes one request should name: at most half of the window, so that a second request is on its way while the first
-/// is answered, and no more than is free. `None` if nothing is.
-pub(crate) fn request_bytes(window: u64, in_flight: u64) -> Option<u64> {
+/// is answered, and no more than is free. A probe has no second beside it and may fill the window. `None` if nothing is
+/// free.
+pub(crate) fn request_bytes(window: u64, in_flight: u64, is_probe: bool) -> Option<u64> {
     let free = window.checked_sub(in_flight).filter(|free| *free > 0)?;
-    Some((window / 2).clamp(1, free))
+    Some(if is_probe { free } else { (window / 2).clamp(1, free) })
 }
 
 #[cfg(test)]
@@ -57,9 +58,10 @@ mod tests {
 
     #[test]
     fn a_request_is_half_a_window_at_most() {
-        assert_eq!(request_bytes(1_000, 0), Some(500));
-        assert_eq!(request_bytes(1_000, 700), Some(300));
-        assert_eq!(request_bytes(1_000, 1_000), None);
-        assert_eq!(request_bytes(1_000, 2_000), None);
+        assert_eq!(request_bytes(1_000, 0, false), Some(500));
+        assert_eq!(request_bytes(1_000, 0, true), Some(1_000));
+        assert_eq!(request_bytes(1_000, 700, false), Some(300));
+        assert_eq!(request_bytes(1_000, 1_000, false), None);
+        assert_eq!(request_bytes(1_000, 2_000, false), None);
     }
 }

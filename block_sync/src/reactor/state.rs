@@ -367,3 +367,193 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test fails the test")]
+mod tests {
+    use super::*;
+    use crate::{
+        machine::Pulse,
+        ports::Wanted,
+        status::{Conviction, SyncVerdict},
+    };
+    use zakura_header_sync::chain::{BlockHash, HeightRange, Work};
+    use zakura_transport::routine::inlet;
+
+    fn at(number: u32) -> BlockRef {
+        BlockRef { height: Height::new(number).unwrap(), hash: BlockHash([1; 32]) }
+    }
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn view(tip: u32) -> HeaderView {
+        HeaderView { fence: Fence::mint(), finalized: at(0), tip: at(tip), work: Work::ZERO }
+    }
+
+    fn peer() -> PeerId {
+        PeerId::new([7; 32])
+    }
+
+    struct World {
+        state: State,
+        session: Fence,
+        now: Instant,
+    }
+
+    impl World {
+        /// One peer that has everything; nothing is committed and nothing planned.
+        fn new(tip: u32) -> Self {
+            let now = now();
+            let mut state = State::new(now, BlockSyncConfig::recommended(), view(tip), at(0));
+            let session = Fence::mint();
+            let mailbox = inlet(4).0;
+            state.on_event(now, Event { session, news: News::Joined { peer: peer(), mailbox } });
+            let range = HeightRange::new(at(0).height, at(tip).height);
+            state.on_event(now, Event { session, news: News::Useful(range) });
+            Self { state, session, now }
+        }
+
+        /// Answers the plan that must be due.
+        fn plan(&mut self, answer: impl FnOnce(Height, usize) -> Missing) {
+            let Some(Order::Plan { epoch, from, limit, view }) = self.state.next_order() else {
+                panic!("no plan is due")
+            };
+            let answer = Ok(answer(from, limit));
+            self.state.on_done(self.now, Done::Planned { epoch, limit, view, answer });
+            self.state.take_queue_changes(self.now);
+        }
+
+        fn plan_all(&mut self) {
+            let tip = self.state.view.tip.height.get();
+            self.plan(|from, _| {
+                Missing::Bodies((from.get()..=tip).map(|n| Wanted { at: at(n), size_hint: 100 }).collect())
+            });
+        }
+
+        fn deliver(&mut self, number: u32) {
+            let raw = Bytes::from(vec![0; 100]);
+            let delivered = Delivered { at: at(number), raw, in_time: true, pulse: Pulse::default() };
+            let news = News::Delivered(Box::new(delivered));
+            self.state.on_event(self.now, Event { session: self.session, news });
+        }
+
+        fn check(&mut self, verdict: BodyVerdict) {
+            let Some(Order::Check(batch)) = self.state.next_order() else { panic!("no check is due") };
+            let judged = batch.into_iter().map(|(at, body)| (at, body, Ok(verdict.clone())));
+            self.state.on_done(self.now, Done::Checked(judged.collect()));
+        }
+
+        fn commit(&mut self, answer: Commit) {
+            assert!(matches!(self.state.next_order(), Some(Order::Commit(_))), "no commit is due");
+            self.state.on_done(self.now, Done::Committed(Ok(answer)));
+        }
+    }
+
+    #[test]
+    fn a_body_goes_from_wanted_to_committed() {
+        let mut world = World::new(1);
+        world.plan_all();
+        let waits = SyncVerdict::WaitingForBody { height: at(1).height, peer: None };
+        assert_eq!(world.state.status().verdict, waits);
+        world.deliver(1);
+        assert_eq!(world.state.status().verdict, SyncVerdict::Verifying);
+        world.check(BodyVerdict::Valid);
+        assert_eq!(world.state.status().verdict, SyncVerdict::WaitingForStore { reason: None });
+        world.commit(Commit::Committed(at(1)));
+        assert_eq!(world.state.status().verdict, SyncVerdict::AtTip);
+        assert!(world.state.next_order().is_none());
+    }
+
+    #[test]
+    fn a_wrong_body_convicts_its_deliverer_and_drops_what_else_it_brought() {
+        let mut world = World::new(200);
+        world.plan_all();
+        (1..=200).for_each(|number| world.deliver(number));
+        world.check(BodyVerdict::Invalid { reason: "merkle root".to_owned() });
+        let [Conviction { peer: convicted, evidence, .. }, ..] = &world.state.status().convictions[..] else {
+            panic!("nobody was convicted")
+        };
+        assert!(*convicted == peer() && evidence.contains("merkle root"), "{evidence}");
+        assert!(matches!(world.state.take_mail()[..], [(_, Input::Convict { .. }), ..]));
+        assert!(world.state.next_order().is_none(), "no further check is spent on it");
+        assert_eq!((world.state.remaining(), world.state.status().retained_bytes), (200, 0));
+    }
+
+    #[test]
+    fn a_store_that_fails_is_tried_again_and_holds_the_clock() {
+        let mut world = World::new(2);
+        world.plan(|_, _| Missing::Unavailable { reason: "locked".to_owned() });
+        assert!(world.state.next_order().is_none(), "not at once");
+        world.now += Duration::from_millis(100);
+        world.state.wake(world.now);
+        world.plan_all();
+        world.deliver(1);
+        world.check(BodyVerdict::Valid);
+        world.commit(Commit::Unavailable { reason: "full".to_owned() });
+        assert!(world.state.guidance(world.now).stalled);
+        assert!(world.state.next_order().is_none());
+        assert_eq!(world.state.next_timer(world.now), Some(world.now + Duration::from_millis(100)));
+        world.now += Duration::from_millis(100);
+        world.state.wake(world.now);
+        world.commit(Commit::Committed(at(1)));
+        assert!(!world.state.guidance(world.now).stalled);
+    }
+
+    #[test]
+    fn a_commit_across_a_reorg_begins_anew_once_it_is_over() {
+        let mut world = World::new(3);
+        world.plan_all();
+        (1..=3).for_each(|number| world.deliver(number));
+        world.check(BodyVerdict::Valid);
+        assert!(matches!(world.state.next_order(), Some(Order::Commit(_))));
+        world.state.on_view(view(3));
+        assert!(!world.state.wants_resync(), "the store is still writing");
+        world.state.on_done(world.now, Done::Committed(Ok(Commit::Stale)));
+        assert!(world.state.wants_resync());
+        world.state.resync(at(0));
+        world.plan_all();
+        world.check(BodyVerdict::Valid);
+        assert_eq!(world.state.status().retained_bytes, 300, "the bodies were kept");
+    }
+
+    #[test]
+    fn a_plan_from_before_a_reorg_is_not_taken() {
+        let mut world = World::new(3);
+        let Some(Order::Plan { epoch, limit, view: old, .. }) = world.state.next_order() else { panic!() };
+        world.state.on_view(view(5));
+        world.state.resync(at(0));
+        let answer = Ok(Missing::Bodies(vec![Wanted { at: at(1), size_hint: 100 }]));
+        world.state.on_done(world.now, Done::Planned { epoch, limit, view: old, answer });
+        assert_eq!(world.state.sequencer.len(), 0);
+        world.plan_all();
+        assert_eq!(world.state.remaining(), 5);
+    }
+
+    #[test]
+    fn unknown_rules_are_our_condition_and_tried_again() {
+        let mut world = World::new(1);
+        world.plan_all();
+        world.deliver(1);
+        world.check(BodyVerdict::Unsupported { reason: "version 99".to_owned() });
+        let status = world.state.status();
+        assert!(matches!(status.verdict, SyncVerdict::Unsupported { .. }) && status.alarm.is_some());
+        assert_eq!((status.convictions.len(), world.state.take_mail().len()), (0, 0));
+        assert_eq!(world.state.take_queue_changes(world.now), []);
+        world.now += UNSUPPORTED_WAIT;
+        assert_eq!(world.state.take_queue_changes(world.now).len(), 1);
+    }
+
+    #[test]
+    fn a_floor_that_stands_is_rescued() {
+        let mut world = World::new(2);
+        world.plan_all();
+        assert!(!world.state.guidance(world.now).rescue);
+        assert_eq!(world.state.next_timer(world.now), Some(world.now + LEASH));
+        world.now += LEASH;
+        assert!(world.state.guidance(world.now).rescue);
+        world.deliver(1);
+        assert!(!world.state.guidance(world.now).rescue);
+    }
+}
