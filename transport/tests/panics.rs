@@ -1,8 +1,39 @@
 //! A panic in a routine closes that peer's connection and touches nobody else.
+#![allow(clippy::panic, reason = "panics are what this file is about")]
 
 mod common;
 use common::*;
-use zakura_transport::CloseReason;
+use zakura_transport::{CloseReason, Exit, PeerInfo, Service, Session, StreamSpec};
+
+/// Panics when it is asked whether it wants a peer.
+struct Moody;
+
+impl Service for Moody {
+    fn streams(&self) -> Vec<StreamSpec> {
+        vec![news()]
+    }
+
+    fn wants(&self, _: &PeerInfo, _: &StreamSpec) -> bool {
+        panic!("as ordered")
+    }
+
+    async fn run(&self, _: Session) -> Exit {
+        Exit::Closed { reopen: false }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_of_a_service_outside_its_session_costs_the_connection_and_no_more() {
+    let mut moody = start(1, Moody).await;
+    let mut friend = start(2, Echo(vec![news()])).await;
+    moody.dial(&friend).await;
+    let reason = moody.disconnected().await.1;
+    assert!(matches!(&reason, CloseReason::Panicked { .. }), "{reason}");
+    assert_eq!(friend.disconnected().await.1, CloseReason::Remote { code: 0, reason: String::new() });
+    moody.connected().await;
+    moody.stop().await;
+    friend.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panicking_session_costs_its_own_connection_only() {

@@ -13,7 +13,7 @@ use crate::{
     Spawner, StreamKind,
     handshake::{Negotiated, Shortage},
     quic::{Farewell, Link, LinkEnd, RecvHalf, ResetCode, SendHalf, refuse},
-    routine::supervise,
+    routine::{TaskEnd, contain, supervise},
     wire::Prelude,
 };
 use std::{
@@ -54,7 +54,6 @@ pub(crate) struct Stop {
 /// A connection whose handshake is done.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
-    us: PeerId,
     slots: Slots,
     held: BTreeMap<StreamKind, Arrived>,
     opens: Pace,
@@ -84,7 +83,6 @@ impl Connection {
         let timed =
             shared.specs(Mode::Ordered).next().is_some() || shared.specs(Mode::Request).next().is_none();
         Self {
-            us,
             slots,
             held: BTreeMap::new(),
             opens: Pace::new(now, OPENS_PER_S, OPENS_PER_S),
@@ -107,18 +105,20 @@ impl Connection {
         }
     }
 
-    /// Lives the connection to its end and closes it; `ended` hears the first cause at once. Returns when every session
-    /// has ended too.
-    pub(crate) async fn run(mut self, stop: oneshot::Receiver<Stop>, ended: impl AsyncFnOnce(CloseReason)) {
-        let reason = match self.too_small() {
-            Some(stop) => stop,
-            None => self.live(stop).await,
+    /// Lives the connection to its end, closes it, and says the first cause.
+    pub(crate) async fn live(&mut self, stop: oneshot::Receiver<Stop>) -> CloseReason {
+        // Services are asked here what they want, and a service may panic.
+        let Stop { reason, farewell } = match contain(self.until_stopped(stop)).await {
+            TaskEnd::Finished(stop) => stop,
+            TaskEnd::Panicked(message) => Stop {
+                reason: CloseReason::Panicked { stream: "connection", message },
+                farewell: Farewell::NEUTRAL,
+            },
         };
-        tracing::debug!(reason = %reason.reason, us = %self.us.short(), "connection over");
-        self.shared.link.close(reason.farewell);
+        tracing::debug!(%reason, "connection over");
+        self.shared.link.close(farewell);
         self.shared.cancel.cancel();
-        ended(reason.reason).await;
-        self.wait_for_sessions().await;
+        reason
     }
 
     fn too_small(&self) -> Option<Stop> {
@@ -130,7 +130,10 @@ impl Connection {
         Some(Stop { reason: CloseReason::LimitsTooSmall, farewell })
     }
 
-    async fn live(&mut self, stop: oneshot::Receiver<Stop>) -> Stop {
+    async fn until_stopped(&mut self, stop: oneshot::Receiver<Stop>) -> Stop {
+        if let Some(stop) = self.too_small() {
+            return stop;
+        }
         let shared = Arc::clone(&self.shared);
         let (mut stop, mut ended) = (pin!(stop), pin!(shared.link.ended()));
         loop {
@@ -290,8 +293,8 @@ impl Connection {
         self.shared.kinds.get(&kind).map_or("stream", |kind| kind.entry.spec.name)
     }
 
-    /// Every session holds a sender of reports: when none is left, all have ended.
-    async fn wait_for_sessions(self) {
+    /// Waits until every session has ended: each holds a sender of reports.
+    pub(crate) async fn wait_for_sessions(self) {
         let Self { shared, mut inbox, reports, held, .. } = self;
         drop((reports, held));
         let all = async { while inbox.recv().await.is_some() {} };

@@ -23,7 +23,8 @@ use tracing::Instrument;
 
 /// Reports in flight from dials, handshakes and connections.
 const REPORTS: usize = 64;
-/// Pause before the endpoint is bound again after its task has died and a first attempt failed.
+/// Pause before the endpoint is bound again after its task has died: soon enough to be noticed by nobody, late enough
+/// that a socket which always fails does not keep us busy.
 const REBIND_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long peers get to hear our closes at shutdown.
@@ -134,7 +135,7 @@ impl Pool {
                     Some(incoming) => self.on_incoming(incoming),
                     None => {
                         tracing::error!("the QUIC endpoint's task has died: binding again");
-                        self.rebind_at = Some(Instant::now());
+                        self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
                     }
                 },
             }
@@ -267,7 +268,7 @@ impl Pool {
     fn launch(&mut self, met: Met, info: PeerInfo, initiator: PeerId) {
         let (id, connection) = (info.id, info.connection);
         let spawner = self.spawner.clone();
-        let task = Connection::new(self.us, info.clone(), met.link, met.agreed, &self.registry, spawner);
+        let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, &self.registry, spawner);
         let (stop, stopped) = oneshot::channel();
         self.snapshot.insert(info.clone(), task.requester());
         let registered = Registered { info: info.clone(), initiator, since: Instant::now(), stop };
@@ -276,10 +277,14 @@ impl Pool {
         let span = tracing::debug_span!("peer", id = %id.short(), connection = ?connection);
         self.tell(PeerEvent::Connected(info));
         let reports = self.reports.clone();
-        let ended = async move |reason| {
+        let life = async move {
+            let reason = task.live(stopped).await;
             drop(reports.send(Report::Ended { id, connection, reason }).await);
+            // The sender outlives the sessions: shutdown waits for it.
+            task.wait_for_sessions().await;
+            drop(reports);
         };
-        self.spawner.spawn("connection", task.run(stopped, ended).instrument(span));
+        self.spawner.spawn("connection", life.instrument(span));
     }
 
     /// Takes a peer's place away and closes its connection, whose own report will be too late to matter.

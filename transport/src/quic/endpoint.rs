@@ -31,6 +31,8 @@ const MAX_DATAGRAM: u16 = 1472;
 /// Datagrams kept for connections that nobody has accepted yet, each and in all: bounds what Initials cost.
 const INCOMING_BUFFER: u64 = 64 * 1024;
 const INCOMING_BUFFER_TOTAL: u64 = 4 * 1024 * 1024;
+/// Connection attempts that may wait for the pool to look at them: bounds what a flood of Initials makes us keep.
+const MAX_INCOMING: usize = 1024;
 /// Length of our connection ids.
 const CONNECTION_ID_BYTES: usize = 8;
 
@@ -138,7 +140,7 @@ fn configs(identity: &Identity, tls: &Tls) -> Result<(EndpointConfig, ServerConf
     let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"zakura-transport")
         .extract(&derive(identity, b"address validation token"));
     let mut server = ServerConfig::new(Arc::new(crypto), Arc::new(token_key));
-    server.migration(false);
+    server.migration(false).max_incoming(MAX_INCOMING);
     server.incoming_buffer_size(INCOMING_BUFFER).incoming_buffer_size_total(INCOMING_BUFFER_TOTAL);
     server.transport_config(Arc::new(transport(INBOUND)));
     Ok((endpoint, server))
