@@ -9,7 +9,11 @@ use support::{
     script::{Answer, follow, honest, status},
     toy::{Chain, Store},
 };
-use zakura_block_sync::{BlockSyncConfig, SyncVerdict};
+use zakura_block_sync::{
+    BlockSyncConfig, SyncVerdict,
+    wire::{Limits, Message},
+};
+use zakura_transport::routine::Message as _;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_bodies_come_from_eight_peers_in_fair_shares() {
@@ -61,8 +65,39 @@ async fn large_bodies_stay_within_a_small_budget() {
     let node = Node::configured(1, store, config);
     let servers: Vec<_> = (2..5).map(|number| Node::full(number, &chain)).collect();
     let _links: Vec<_> = servers.iter().map(|server| node.join(server)).collect();
-    node.reach(chain.tip()).await;
+    let mut committed = node.handle.committed();
+    while committed.get() != chain.tip() {
+        let changed = tokio::time::timeout(Duration::from_secs(20), committed.changed()).await;
+        changed.expect("it goes on").unwrap();
+        let retained = node.handle.status().retained_bytes;
+        assert!(retained <= 3_000_000 + 900_040, "{retained} bytes retained");
+    }
     assert!(node.store.0.borrow().largest_commit <= 10);
+}
+
+#[tokio::test]
+async fn settings_are_advertised_and_kept() {
+    let chain = Chain::genesis().grow(100, 1, |_| 1_000);
+    let config = BlockSyncConfig {
+        look_ahead_blocks: 10,
+        commit_blocks: 3,
+        checking_bytes: 1,
+        concurrent_checks: 1,
+        concurrent_reads: 1,
+        served_requests: 5,
+        served_response_bytes: 70_000,
+        ..BlockSyncConfig::recommended()
+    };
+    let node = Node::configured(1, Store::new(&chain, 1), config);
+    let server = Node::full(2, &chain);
+    let _link = node.join(&server);
+    let (_by_hand, mut session) = node.join_by_hand(9);
+    let frame = session.frames_in.recv().await.unwrap().unwrap();
+    let Ok(Message::Status(said)) = Message::decode(frame) else { panic!("Status comes first") };
+    assert_eq!(said.limits, Limits::clamped(128, 5, 70_000));
+    node.reach(chain.tip()).await;
+    assert!(node.store.0.borrow().largest_commit <= 3);
+    assert_eq!(node.progress(server.id).blocks, 100);
 }
 
 #[tokio::test]

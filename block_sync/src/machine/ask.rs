@@ -11,8 +11,9 @@ use std::{
 use zakura_header_sync::chain::{BlockHash, BlockRef, Height};
 use zakura_transport::routine::Lease;
 
-/// Requests to one peer at most, whatever it allows: more would only wait in its queue.
-pub(super) const MAX_REQUESTS: usize = 256;
+/// Requests to one peer at most, whatever it allows. An answer is two frames at least, and existing nodes drop what does
+/// not fit their send queue (wire 4.8), which holds some 340.
+pub(super) const MAX_REQUESTS: usize = 128;
 
 /// Heights remembered after their deadline, so that a slow peer's bodies still count and are not asked for twice.
 const MAX_LATE: usize = 1_024;

@@ -688,6 +688,22 @@ mod tests {
         assert_eq!((sequencer.checking(), sequencer.next_check(1, 100).len()), (0, 1));
     }
 
+    #[test]
+    fn a_verdict_on_an_earlier_copy_is_not_one_on_this_copy() {
+        let mut sequencer = sequencer();
+        let mut bring = |branch: u8| {
+            sequencer.reset(at(20, 0));
+            sequencer.plan(wanted(21..=21, branch), height(21));
+            sequencer.receive(at(21, branch), bytes(10), source(), false);
+            sequencer.next_check(1, 100)
+        };
+        let first = bring(1).remove(0);
+        bring(2);
+        let second = bring(1).remove(0);
+        assert!(!sequencer.checked(first.0, &first.1));
+        assert!(sequencer.checked(second.0, &second.1));
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Plan(u32),

@@ -336,10 +336,9 @@ impl State {
     /// When time alone changes something.
     pub(crate) fn next_timer(&self, now: Instant) -> Option<Instant> {
         let leash = self.floor.1.checked_add(LEASH).filter(|at| *at > now && self.remaining() > 0);
-        [self.plan_retry.until(), self.commit_retry.until(), self.sequencer.next_deferred(), leash]
-            .into_iter()
-            .flatten()
-            .min()
+        // Nothing is admitted while the store still writes for the chain of before.
+        let deferred = self.sequencer.next_deferred().filter(|_| !self.resync_due);
+        [self.plan_retry.until(), self.commit_retry.until(), deferred, leash].into_iter().flatten().min()
     }
 
     /// Bodies that have not come, up to the best header.
