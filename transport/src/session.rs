@@ -20,8 +20,9 @@ pub enum FrameError {
     /// The stream or its connection is gone; nobody's fault.
     #[error("the stream is gone")]
     Gone,
-    /// The peer took nothing for the write deadline.
-    #[error("the peer took no byte within the write deadline")]
+    /// The peer took nothing for the write deadline, or began a frame and did not go on with it. It may be the network's
+    /// doing, so it is no proof of a fault.
+    #[error("the peer took or gave too little within its deadline")]
     Stalled,
     /// Our own frame is larger than the peer takes; ask [`FrameSender::max_frame`] before building one.
     #[error("a frame of {bytes} bytes is larger than the {max} bytes that the peer takes")]
@@ -54,7 +55,8 @@ impl FrameReceiver {
     ///
     /// # Errors
     ///
-    /// [`FrameError::Violation`] if the peer broke a bound of the stream, [`FrameError::Gone`] if the stream broke off.
+    /// [`FrameError::Violation`] if the peer broke a bound of the stream, [`FrameError::Gone`] if the stream broke off,
+    /// [`FrameError::Stalled`] if a frame that has begun does not come to its end in time.
     pub async fn recv(&mut self) -> Result<Option<Frame>, FrameError> {
         match &mut self.source {
             Source::Memory(frames) => Ok(frames.recv().await),

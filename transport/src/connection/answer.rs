@@ -36,11 +36,11 @@ pub(super) async fn answer(
     let deadline = Instant::now() + EXCHANGE;
     let frame = match timeout_at(deadline, request_frame(&mut frames_in)).await {
         Ok(Ok(frame)) => frame,
-        Ok(Err(violation)) => {
+        Ok(Err(Some(violation))) => {
             out.reset(ResetCode::BadPrelude);
             return Some(Exit::Violation(violation));
         }
-        Err(_) => {
+        Ok(Err(None)) | Err(_) => {
             out.reset(ResetCode::BadPrelude);
             return None;
         }
@@ -87,12 +87,15 @@ pub(super) async fn answer(
     None
 }
 
-async fn request_frame(frames: &mut FramesIn) -> Result<Frame, Violation> {
+/// The one request frame; or the peer's fault, if it is one.
+async fn request_frame(frames: &mut FramesIn) -> Result<Frame, Option<Violation>> {
     match frames.recv().await {
         Ok(Some(frame)) => Ok(frame),
-        Err(FrameError::Violation(violation)) => Err(violation),
-        Ok(None) | Err(FrameError::Gone | FrameError::Stalled | FrameError::TooLarge { .. }) => {
-            Err(Violation::protocol("request.frame", "a request stream ended without its frame"))
+        Err(FrameError::Violation(violation)) => Err(Some(violation)),
+        Err(FrameError::Stalled) => Err(None),
+        Ok(None) | Err(FrameError::Gone | FrameError::TooLarge { .. }) => {
+            let seen = "a request stream ended without its frame";
+            Err(Some(Violation::protocol("request.frame", seen)))
         }
     }
 }

@@ -86,7 +86,7 @@ impl FramesIn {
             drop(waiting);
             self.next = 0;
             match read {
-                Err(_) => return Err(self.too_slow()),
+                Err(_) => return Err(FrameError::Stalled),
                 Ok(Ok(Some(_))) => {}
                 Ok(Ok(None)) if self.assembler.may_end() => return Ok(None),
                 Ok(Ok(None)) => return Err(self.cut_off()),
@@ -146,12 +146,6 @@ impl FramesIn {
             }
         };
         self.part.map(|part| part.deadline)
-    }
-
-    fn too_slow(&self) -> FrameError {
-        let seen =
-            format!("{} bytes of a frame were still to come at its deadline", self.assembler.missing());
-        FrameError::Violation(Violation::protocol("frame.slow", seen))
     }
 
     fn cut_off(&self) -> FrameError {

@@ -193,7 +193,7 @@ fn stopped(error: FrameError) -> Exit {
     match error {
         FrameError::Violation(violation) => Exit::Violation(violation),
         FrameError::Gone => Exit::Closed { reopen: true },
-        FrameError::Stalled => Exit::Local("the peer took no byte within the write deadline"),
+        FrameError::Stalled => Exit::Local("the peer took or gave too little within its deadline"),
         FrameError::TooLarge { .. } => Exit::Local("a frame of ours is larger than the peer takes"),
     }
 }

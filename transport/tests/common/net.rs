@@ -15,6 +15,8 @@ struct Inbox {
     datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
     reader: Option<Waker>,
     failure: Option<io::ErrorKind>,
+    /// Datagrams that still arrive; then the cable is dead.
+    left: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -36,9 +38,9 @@ impl Net {
         }
     }
 
-    /// Nothing arrives at this address any more.
-    pub fn cut(&self, addr: SocketAddr) {
-        self.0.lock().remove(&addr);
+    /// After this many datagrams nothing arrives at this address any more.
+    pub fn cut_after(&self, addr: SocketAddr, datagrams: usize) {
+        self.0.lock().get_mut(&addr).unwrap().left = Some(datagrams);
     }
 }
 
@@ -51,6 +53,11 @@ struct Port {
 impl DatagramSocket for Port {
     fn send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
         if let Some(inbox) = self.net.0.lock().get_mut(&to) {
+            match &mut inbox.left {
+                Some(0) => return Ok(()),
+                Some(left) => *left -= 1,
+                None => {}
+            }
             inbox.datagrams.push_back((datagram.to_vec(), self.addr));
             if let Some(reader) = inbox.reader.take() {
                 reader.wake();
