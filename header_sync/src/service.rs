@@ -35,6 +35,9 @@ impl HeaderSync {
     /// Starts the reactor over an embedder's chain. The service is to be registered with the transport; the handle shows
     /// what it does. The reactor ends once the service and its sessions are gone.
     ///
+    /// The pool should have room for 64 sessions: 16 targets are weighed or checked, 8 queries served and one batch stored
+    /// at once; with less, work waits or is tried again.
+    ///
     /// Settings out of range are brought into it: at least one header a page and no more than a message holds, at least
     /// one target and one segment, at least a second for a page.
     #[must_use]
