@@ -4,36 +4,8 @@ use crate::{chain::BlockRef, ports::HeaderView};
 use std::sync::Arc;
 use zakura_transport::{
     PeerId,
-    routine::{Gone, Published, Publisher},
+    routine::{Published, Publisher},
 };
-
-/// The selected header chain as it changes; only the newest view matters.
-#[derive(Debug, Clone)]
-pub struct HeaderViews(pub(crate) Published<HeaderView>);
-
-impl HeaderViews {
-    /// The view now.
-    #[must_use]
-    pub fn get(&self) -> HeaderView {
-        self.0.get()
-    }
-
-    /// Waits for a view that differs from the one seen last. Views in between are skipped.
-    ///
-    /// # Errors
-    ///
-    /// [`Gone`] once header sync has ended.
-    pub async fn changed(&mut self) -> Result<HeaderView, Gone> {
-        self.0.changed().await
-    }
-}
-
-/// The views as a service that follows the chain takes them.
-impl From<HeaderViews> for Published<HeaderView> {
-    fn from(views: HeaderViews) -> Self {
-        views.0
-    }
-}
 
 /// What one peer did for us and has, kept a while after it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +55,7 @@ pub struct HeaderSyncStatus {
 /// The handle to a running header sync. Clones share it.
 #[derive(Debug, Clone)]
 pub struct HeaderSyncHandle {
-    pub(crate) views: HeaderViews,
+    pub(crate) views: Published<HeaderView>,
     pub(crate) status: Published<Arc<HeaderSyncStatus>>,
     pub(crate) floor: Arc<Publisher<Option<BlockRef>>>,
 }
@@ -91,7 +63,7 @@ pub struct HeaderSyncHandle {
 impl HeaderSyncHandle {
     /// The selected chain, now and as it changes.
     #[must_use]
-    pub fn views(&self) -> HeaderViews {
+    pub fn views(&self) -> Published<HeaderView> {
         self.views.clone()
     }
 

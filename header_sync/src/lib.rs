@@ -24,5 +24,5 @@ mod reactor;
 mod service;
 
 pub use config::HeaderSyncConfig;
-pub use handle::{Conviction, HeaderSyncHandle, HeaderSyncStatus, HeaderViews, PeerProgress};
+pub use handle::{Conviction, HeaderSyncHandle, HeaderSyncStatus, PeerProgress};
 pub use service::HeaderSync;

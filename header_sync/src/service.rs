@@ -2,7 +2,7 @@
 
 use crate::{
     config::HeaderSyncConfig,
-    handle::{HeaderSyncHandle, HeaderSyncStatus, HeaderViews},
+    handle::{HeaderSyncHandle, HeaderSyncStatus},
     machine::{Event, PeerMachine, Report, Rules, Segment, Settings},
     ports::HeaderChain,
     reactor::{Actor, EVENT_DEPTH, Outlets, our_status},
@@ -64,7 +64,7 @@ impl HeaderSync {
         let outlets = Outlets { ours: ours_out, views: views_out, status: status_out };
         let actor = Actor::new(chain, pool, &config, page_headers, queue.clone(), outlets);
         spawner.spawn_critical("header_sync", actor.run(reports, floor_in));
-        let handle = HeaderSyncHandle { views: HeaderViews(views), status, floor: Arc::new(floor) };
+        let handle = HeaderSyncHandle { views, status, floor: Arc::new(floor) };
         (Self { rules, settings, queue, events, ours }, handle)
     }
 }
