@@ -2,5 +2,7 @@
 
 pub mod bytesize;
 pub mod cli;
+pub mod config;
+pub mod node;
 pub mod store;
 pub mod zcash;

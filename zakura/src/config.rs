@@ -1,0 +1,351 @@
+//! What an operator may change: a TOML file, overridden by the environment.
+//!
+//! A field is `section.key` in the file and `ZAKURA_SECTION__KEY` in the environment. Unknown sections and keys are
+//! refused. Everything not here is a documented constant.
+
+use crate::bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    thread::available_parallelism,
+};
+use zakura_block_sync::BlockSyncConfig;
+use zakura_header_sync::HeaderSyncConfig;
+use zakura_transport::PeerAddr;
+
+/// QUIC windows that one inbound peer may fill: 2 MiB in, 4 MiB out.
+const INBOUND_PEER: ByteSize = ByteSize::mib(6);
+
+/// QUIC windows that one outbound peer may fill: 6 MB in, 2 MB out.
+const OUTBOUND_PEER: ByteSize = ByteSize::mib(8);
+
+/// The prefix of environment variables that are settings.
+const PREFIX: &str = "ZAKURA_";
+
+/// A node's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub struct Config {
+    /// The node as a whole.
+    pub node: NodeSection,
+    /// Peers and sockets.
+    pub transport: TransportSection,
+    /// Header sync.
+    pub header_sync: HeaderSyncSection,
+    /// Block sync.
+    pub block_sync: BlockSyncSection,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeSection {
+    /// Threads for checks (proof-of-work, bodies, store). 0 takes one for each processor. More only help while checks
+    /// are what sync waits for.
+    pub work_threads: usize,
+    /// Bytes that peers and sync may fill together in the worst case; settings that add up to more are refused at
+    /// start. Stops a node from being killed for memory by a crowd of peers, each within its own bounds.
+    pub memory_limit: ByteSize,
+}
+
+/// `[transport]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TransportSection {
+    /// UDP address to listen on. Port 8234 is where existing nodes listen (wire 1.1). Keep one port: peers remember it.
+    pub listen: SocketAddr,
+    /// Named peers, `ID@IP:PORT`: dialled, and dialled again for ever.
+    pub peers: Vec<String>,
+    /// Connections from peers that dialled us, at most. Stops strangers from filling our memory.
+    pub max_inbound: usize,
+    /// Connections that we dialled, at most. Apart from the inbound ones, so that strangers cannot take their places.
+    pub max_outbound: usize,
+}
+
+/// `[header_sync]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeaderSyncSection {
+    /// Check the proof-of-work of headers below checkpoints too, although the checkpoint proves them.
+    pub verify_segments: bool,
+    /// Checkpoint segments fetched at once. More lets more peers work at once and holds more headers in memory.
+    pub segment_window: usize,
+}
+
+/// `[block_sync]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlockSyncSection {
+    /// Body bytes asked for and not yet received, over all peers. One bandwidth-delay product of the link is enough.
+    pub in_flight: ByteSize,
+    /// Body bytes received and not yet durable. Stops peers that send the end of a range first from filling our memory.
+    pub retained: ByteSize,
+}
+
+impl Default for NodeSection {
+    fn default() -> Self {
+        Self { work_threads: 0, memory_limit: ByteSize::mib(2_048) }
+    }
+}
+
+impl Default for TransportSection {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8234));
+        Self { listen, peers: Vec::new(), max_inbound: 112, max_outbound: 16 }
+    }
+}
+
+impl Default for HeaderSyncSection {
+    fn default() -> Self {
+        let crate_default = HeaderSyncConfig::recommended();
+        Self { verify_segments: crate_default.verify_segments, segment_window: crate_default.segment_window }
+    }
+}
+
+impl Default for BlockSyncSection {
+    fn default() -> Self {
+        let crate_default = BlockSyncConfig::recommended();
+        Self {
+            in_flight: ByteSize(crate_default.in_flight_bytes),
+            retained: ByteSize(crate_default.retained_bytes),
+        }
+    }
+}
+
+impl NodeSection {
+    /// Work threads to start.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self.work_threads {
+            0 => available_parallelism().map_or(1, NonZeroUsize::get),
+            threads => threads,
+        }
+    }
+}
+
+impl HeaderSyncSection {
+    /// Header sync's settings with these fields in place.
+    #[must_use]
+    pub fn build(&self) -> HeaderSyncConfig {
+        HeaderSyncConfig {
+            verify_segments: self.verify_segments,
+            segment_window: self.segment_window,
+            ..HeaderSyncConfig::recommended()
+        }
+    }
+}
+
+impl BlockSyncSection {
+    /// Block sync's settings with these fields in place.
+    #[must_use]
+    pub fn build(&self) -> BlockSyncConfig {
+        BlockSyncConfig {
+            in_flight_bytes: self.in_flight.0,
+            retained_bytes: self.retained.0,
+            ..BlockSyncConfig::recommended()
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file or an environment variable does not read as settings.
+    #[error("{origin}: {reason}; see the fields of zakura::config for what there is")]
+    Unreadable {
+        /// The file, or the variable.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A named peer is malformed.
+    #[error("transport.peers: {0}")]
+    Peer(#[from] zakura_transport::PeerAddrError),
+    /// The worst case exceeds the limit.
+    #[error(
+        "peers and sync could fill {worst}, more than node.memory_limit of {limit}: lower transport.max_inbound \
+         ({inbound}), transport.max_outbound ({outbound}) or block_sync.retained ({retained}), or raise the limit"
+    )]
+    OverMemory {
+        /// The worst case.
+        worst: ByteSize,
+        /// The limit.
+        limit: ByteSize,
+        /// Inbound peers.
+        inbound: usize,
+        /// Outbound peers.
+        outbound: usize,
+        /// Retained bodies.
+        retained: ByteSize,
+    },
+}
+
+impl Config {
+    /// The settings for a node on the open network.
+    #[must_use]
+    pub fn recommended() -> Self {
+        Self::default()
+    }
+
+    /// The settings for nodes on one machine: loopback, any free port, few peers.
+    #[must_use]
+    pub fn local() -> Self {
+        let mut config = Self::default();
+        config.transport.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.transport.max_inbound = 32;
+        config
+    }
+
+    /// Reads settings from a TOML text, overridden by environment variables.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Unreadable`] names the file or the variable and what is wrong with it.
+    pub fn read(
+        origin: &str,
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let unreadable = |origin: &str, reason: String| ConfigError::Unreadable {
+            origin: origin.to_owned(),
+            reason: reason.lines().collect::<Vec<_>>().join(" "),
+        };
+        let mut table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| unreadable(origin, error.to_string()))?;
+        Self::deserialize(toml::Value::Table(table.clone()))
+            .map_err(|error| unreadable(origin, error.to_string()))?;
+        for (name, value) in environment {
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__"))
+            else {
+                continue;
+            };
+            let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
+            let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            if let toml::Value::Table(section) = entry {
+                section.insert(key, from_environment(&value));
+            }
+            Self::deserialize(toml::Value::Table(table.clone()))
+                .map_err(|error| unreadable(&name, error.to_string()))?;
+        }
+        Self::deserialize(toml::Value::Table(table)).map_err(|error| unreadable(origin, error.to_string()))
+    }
+
+    /// The named peers.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Peer`] shows the malformed one.
+    pub fn peers(&self) -> Result<Vec<PeerAddr>, ConfigError> {
+        self.transport.peers.iter().map(|peer| peer.parse().map_err(ConfigError::Peer)).collect()
+    }
+
+    /// Bytes that peers and sync fill at most: QUIC windows of every connection, bodies asked for and retained, headers
+    /// of open segments.
+    #[must_use]
+    pub fn memory_envelope(&self) -> ByteSize {
+        let peers =
+            |count: usize, each: ByteSize| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(each.0);
+        let parts = [
+            peers(self.transport.max_inbound, INBOUND_PEER),
+            peers(self.transport.max_outbound, OUTBOUND_PEER),
+            self.block_sync.in_flight.0,
+            self.block_sync.build().memory_bytes(),
+            self.header_sync.build().segment_bytes,
+        ];
+        ByteSize(parts.into_iter().fold(0, u64::saturating_add))
+    }
+
+    /// Checks what the types alone do not.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.peers()?;
+        let (worst, limit) = (self.memory_envelope(), self.node.memory_limit);
+        if worst > limit {
+            return Err(ConfigError::OverMemory {
+                worst,
+                limit,
+                inbound: self.transport.max_inbound,
+                outbound: self.transport.max_outbound,
+                retained: self.block_sync.retained,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A variable's text as a TOML value: a number, a truth, a list separated by commas, or else a text.
+fn from_environment(text: &str) -> toml::Value {
+    if let Ok(number) = text.parse::<i64>() {
+        return toml::Value::Integer(number);
+    }
+    match text {
+        "true" => toml::Value::Boolean(true),
+        "false" => toml::Value::Boolean(false),
+        _ if text.contains('@') => {
+            let items = text.split(',').map(|item| toml::Value::String(item.trim().to_owned()));
+            toml::Value::Array(items.collect())
+        }
+        _ => toml::Value::String(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read("zakura.toml", text, environment)
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let text =
+            "[transport]\nlisten = \"127.0.0.1:1\"\nmax_inbound = 3\n[block_sync]\nretained = \"8 MiB\"";
+        let peer = format!("{}@127.0.0.1:9", "ab".repeat(32));
+        let config = read(
+            text,
+            &[("ZAKURA_TRANSPORT__MAX_INBOUND", "5"), ("ZAKURA_TRANSPORT__PEERS", &peer), ("HOME", "x")],
+        )
+        .unwrap();
+        assert_eq!(config.transport.listen.port(), 1);
+        assert_eq!(config.transport.max_inbound, 5);
+        assert_eq!(config.block_sync.retained, ByteSize::mib(8));
+        assert_eq!(config.peers().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_name_their_origin() {
+        for (text, environment, named) in [
+            ("[transport]\nlissen = \"x\"", &[][..], "lissen"),
+            ("[transport]\nlisten = \"x\"", &[], "zakura.toml"),
+            ("nonsense", &[], "zakura.toml"),
+            ("", &[("ZAKURA_NODE__MEMORY_LIMIT", "much")], "ZAKURA_NODE__MEMORY_LIMIT"),
+            ("", &[("ZAKURA_NODE__NOPE", "1")], "ZAKURA_NODE__NOPE"),
+        ] {
+            let error = read(text, environment).unwrap_err().to_string();
+            assert!(error.contains(named) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_worst_case_over_the_limit_is_refused() {
+        let mut config = Config::recommended();
+        assert!(config.check().is_ok());
+        config.transport.max_inbound = 100_000;
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("transport.max_inbound") && error.contains("node.memory_limit"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let config = Config::local();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(read(&text, &[]).unwrap(), config);
+    }
+}
