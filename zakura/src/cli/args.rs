@@ -32,6 +32,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The main job: mine a chain, serve it from many nodes over loopback QUIC, sync a fresh node
+    Localnet(LocalnetArgs),
     /// Extend a Regtest chain in a store; the same seed gives the same chain
     Mine(MineArgs),
     /// Check and append raw blocks, all of them or none
@@ -40,6 +42,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Print the node's identity, and create it if there is none
     Id(IdArgs),
+    /// Run a node that syncs and serves
+    Run(RunArgs),
 }
 
 /// Arguments of `zakura localnet`.

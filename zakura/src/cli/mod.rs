@@ -8,7 +8,9 @@ pub mod args;
 pub mod export;
 pub mod id;
 pub mod import;
+pub mod localnet;
 pub mod mine;
+pub mod run;
 
 mod failure;
 mod output;

@@ -88,6 +88,19 @@ impl Bar {
         self.0.set_position(done);
     }
 
+    /// Sets how much there is to do.
+    pub fn aim(&self, total: u64) {
+        self.0.set_length(total);
+    }
+
+    /// Prints a line on standard error, above the bar where that is shown.
+    pub fn say(&self, line: &str) {
+        self.0.suspend(|| {
+            // Where standard error is gone, nobody is there to be told.
+            let _ = writeln!(io::stderr().lock(), "{line}");
+        });
+    }
+
     /// Adds one.
     pub fn step(&self) {
         self.0.inc(1);

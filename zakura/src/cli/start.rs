@@ -15,7 +15,7 @@ use zakura_transport::Cancel;
 use super::{
     Failure, Output,
     args::{Cli, Command},
-    export, id, import, mine,
+    export, id, import, localnet, mine, run,
 };
 
 /// The exit code of a process that a second signal ended at once.
@@ -44,10 +44,12 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: &Command, edge: &Edge) -> Result<(), Failure> {
     match command {
+        Command::Localnet(args) => localnet::execute(args, edge),
         Command::Mine(args) => mine::execute(args, edge),
         Command::Import(args) => import::execute(args, edge),
         Command::Export(args) => export::execute(args, edge),
         Command::Id(args) => id::execute(args, edge),
+        Command::Run(args) => run::execute(args, edge),
     }
 }
 

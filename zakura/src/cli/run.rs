@@ -1,0 +1,136 @@
+//! `zakura run`: a node that syncs and serves.
+
+use std::{env, fs, io, sync::Arc};
+
+use serde::Serialize;
+use zakura_block_sync::ports::BlockStore;
+use zakura_header_sync::chain::BlockHash;
+use zakura_transport::{Identity, PeerEvent, PeerEventsError};
+
+use super::{Bar, Edge, Failure, Tip, args::RunArgs};
+use crate::{
+    config::Config,
+    node::{ChainId, Node, NodeHandle},
+    store::{Store, StoreOptions},
+    zcash::Network,
+};
+
+#[derive(Serialize)]
+struct Listening {
+    listening: String,
+}
+
+#[derive(Serialize)]
+struct Committed {
+    committed: u32,
+}
+
+/// The name of a network's chain in the handshake.
+#[must_use]
+pub fn chain_id(network: Network) -> ChainId {
+    ChainId { network: network.wire_id(), genesis: BlockHash(network.genesis_hash()) }
+}
+
+/// Runs a node until a signal comes or the wanted height is durable.
+///
+/// # Errors
+///
+/// Wrong usage, a store or port that cannot be had, or a node that stopped by itself.
+pub fn execute(args: &RunArgs, edge: &Edge) -> Result<(), Failure> {
+    args.check()?;
+    let config = config(args)?;
+    let options = StoreOptions { no_pow: args.no_pow, ..StoreOptions::default() };
+    let store = Arc::new(Store::open(&args.data_dir, args.network, options)?);
+    let identity = Identity::load_or_create(&args.data_dir, args.network.name()).map_err(Failure::work)?;
+
+    edge.runtime.block_on(async {
+        let builder = Node::builder(identity, chain_id(args.network), Arc::clone(&store)).config(config);
+        let (node, handle) = builder.build().await.map_err(Failure::work)?;
+        let listening = handle.local_peer().to_string();
+        let running = edge.runtime.spawn(node.run());
+        let watched = match edge
+            .output
+            .line(&Listening { listening: listening.clone() }, &format!("listening on {listening}"))
+        {
+            Ok(()) => watch(args, edge, &handle).await,
+            Err(failure) => Err(failure),
+        };
+        handle.stop();
+        drop(handle);
+        let ended = running.await.map_err(Failure::work)?.map_err(Failure::work);
+        watched.and(ended)
+    })?;
+
+    let tip = store.acknowledged();
+    if let Some(until) = args.until_height.filter(|until| tip.height.get() < *until) {
+        return Err(Failure::work(format!(
+            "interrupted at block {tip}, before height {until}: run the command again to go on from there"
+        )));
+    }
+    edge.output.line(&Tip::from(tip), &format!("the tip is block {tip}"))
+}
+
+/// The settings: a `zakura.toml` in the data directory if there is one, the environment, and then the command line.
+fn config(args: &RunArgs) -> Result<Config, Failure> {
+    let path = args.data_dir.join("zakura.toml");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Failure::work(format!("{}: {error}: make it readable", path.display()))),
+    };
+    let mut config = Config::read(&path.display().to_string(), &text, env::vars()).map_err(Failure::usage)?;
+    config.transport.listen = args.listen;
+    config.transport.peers.extend(args.peers.iter().map(ToString::to_string));
+    Ok(config)
+}
+
+/// Reports until the node is to stop.
+async fn watch(args: &RunArgs, edge: &Edge, handle: &NodeHandle) -> Result<(), Failure> {
+    let mut committed = handle.blocks().committed();
+    let mut events = handle.peer_events();
+    let bar = edge.output.bar("blocks", 0);
+    let mut tip = committed.get();
+    loop {
+        bar.aim(u64::from(handle.headers().views().get().tip.height));
+        bar.set(u64::from(tip.height));
+        if args.until_height.is_some_and(|until| tip.height.get() >= until) {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = edge.stop.cancelled() => return Ok(()),
+            () = handle.stopping() => return Ok(()),
+            changed = committed.changed() => match changed {
+                Ok(block) => {
+                    tip = block;
+                    if edge.output.is_json() {
+                        edge.output.line(&Committed { committed: tip.height.get() }, "")?;
+                    }
+                }
+                // The reactor has ended: the node is about to say why.
+                Err(_) => handle.stopping().await,
+            },
+            event = events.recv() => match event {
+                Ok(event) => tell(&bar, &event),
+                Err(PeerEventsError::Missed(count)) => bar.say(&format!("{count} peer events were missed")),
+                Err(PeerEventsError::Closed) => handle.stopping().await,
+            },
+        }
+    }
+}
+
+/// Peers come and go; what an operator may have to act on is said.
+fn tell(bar: &Bar, event: &PeerEvent) {
+    match event {
+        PeerEvent::Connected(peer) => bar.say(&format!("connected to {} at {}", peer.id.short(), peer.addr)),
+        PeerEvent::Disconnected { peer, reason } => {
+            bar.say(&format!("disconnected from {} at {}: {reason}", peer.id.short(), peer.addr));
+        }
+        PeerEvent::DialFailed { peer, reason } => {
+            bar.say(&format!("cannot connect to {} at {}: {reason}", peer.id.short(), peer.addr));
+        }
+        PeerEvent::Refused { peer, addr, reason } => {
+            bar.say(&format!("refused {} at {addr}: {reason}", peer.short()));
+        }
+    }
+}
