@@ -1,0 +1,115 @@
+//! Real nodes on loopback, each over a store of one's own making.
+
+use std::{sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+use zakura::{
+    config::Config,
+    node::{BuildError, ChainId, Node, NodeError, NodeHandle},
+    zcash::Network,
+};
+use zakura_block_sync::ports::BlockStore;
+use zakura_header_sync::{
+    chain::{BlockHash, BlockRef},
+    ports::HeaderChain,
+};
+use zakura_transport::{Identity, PeerAddr, PeerId, Spawner};
+
+/// How long a test waits for what should take a moment, before it fails and says what it waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running node of a test.
+#[derive(Debug)]
+pub struct Member {
+    /// Talks to it.
+    pub handle: NodeHandle,
+    ended: oneshot::Receiver<Result<(), NodeError>>,
+    spawner: Spawner,
+}
+
+/// The identity of a test's `index`-th node.
+///
+/// # Panics
+///
+/// If the key cannot be made, which has no cause in a test.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test's key made from fixed bytes")]
+pub fn identity(index: u8) -> Identity {
+    Identity::from_seed([index; 32]).expect("32 bytes are a key")
+}
+
+impl Member {
+    /// Starts a Regtest node on loopback, over `chain`, dialling `peers`.
+    ///
+    /// # Errors
+    ///
+    /// What the node's builder says.
+    pub async fn start<C: HeaderChain + BlockStore>(
+        index: u8,
+        chain: &Arc<C>,
+        peers: &[PeerAddr],
+    ) -> Result<Self, BuildError> {
+        let network = Network::Regtest;
+        let chain_id = ChainId { network: network.wire_id(), genesis: BlockHash(network.genesis_hash()) };
+        let mut config = Config::local();
+        config.transport.peers = peers.iter().map(ToString::to_string).collect();
+        let builder = Node::builder(identity(index), chain_id, Arc::clone(chain)).config(config);
+        let (node, handle) = builder.build().await?;
+        let (end, ended) = oneshot::channel();
+        let spawner = Spawner::new();
+        spawner.spawn("node", async move {
+            // A test that does not ask how the node ended has dropped its end.
+            let _ = end.send(node.run().await);
+        });
+        Ok(Self { handle, ended, spawner })
+    }
+
+    /// Its name for other nodes.
+    #[must_use]
+    pub fn peer(&self) -> PeerAddr {
+        self.handle.local_peer()
+    }
+
+    /// Its identity.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.peer().id
+    }
+
+    /// Waits until this very block is durable with every body below it.
+    ///
+    /// # Errors
+    ///
+    /// Where it stood when [`PATIENCE`] ran out.
+    pub async fn commits(&self, block: BlockRef) -> Result<(), String> {
+        let mut committed = self.handle.blocks().committed();
+        let arrival = async {
+            while committed.get() != block {
+                if committed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(PATIENCE, arrival).await.is_ok();
+        if in_time && self.handle.blocks().committed().get() == block {
+            return Ok(());
+        }
+        Err(format!(
+            "waited for block {block}; headers: {:?}; bodies: {:?}",
+            self.handle.headers().status(),
+            self.handle.blocks().status()
+        ))
+    }
+
+    /// Stops the node and waits until all of it has ended.
+    ///
+    /// # Errors
+    ///
+    /// How the node ended, if not in order.
+    pub async fn stop(self) -> Result<(), String> {
+        self.handle.stop();
+        drop(self.handle);
+        let ended = self.ended.await.map_err(|_| "the node's task panicked".to_owned())?;
+        self.spawner.stop(PATIENCE).await;
+        ended.map_err(|error| error.to_string())
+    }
+}
