@@ -30,7 +30,10 @@ struct Request {
     lease: Lease<Wanted>,
     sent: Sent,
     sent_at: Instant,
+    /// When its last body is due.
     deadline: Instant,
+    /// What its largest body is taken to cost.
+    largest: u64,
     /// Estimated bytes still to come.
     cost: u64,
     /// Estimated bytes asked for before it, and its own.
@@ -82,6 +85,8 @@ pub(super) struct Asking {
     unsent: VecDeque<Span>,
     in_flight: u64,
     blocks: u64,
+    /// When the last body came.
+    heard_at: Option<Instant>,
     /// Since when something is asked for and nothing came.
     starving_since: Option<Instant>,
     pub(super) window: Window,
@@ -118,6 +123,7 @@ impl Asking {
         let on_its_way = |wanted: &Wanted| self.late.get(&wanted.at.hash).is_some_and(|late| !late.is_lost);
         let is_second_wait = lease.items().all(|(_, wanted)| on_its_way(wanted));
         let cost: u64 = lease.items().map(|(_, wanted)| u64::from(wanted.size_hint)).sum();
+        let largest = lease.items().map(|(_, wanted)| u64::from(wanted.size_hint)).max().unwrap_or(0);
         let sent = self.window.sent(now, self.requests.is_empty());
         let id = self.next_id;
         self.next_id = id.wrapping_add(1);
@@ -135,6 +141,7 @@ impl Asking {
             sent,
             sent_at: now,
             deadline: later(now, wait),
+            largest,
             cost,
             bytes_ahead: self.in_flight,
             delivered: 0,
@@ -151,6 +158,7 @@ impl Asking {
     /// A body with this hash came; `None` if it was not asked of this peer.
     pub(super) fn deliver(&mut self, now: Instant, hash: &BlockHash, bytes: u64) -> Option<Arrival> {
         if let Some(mut late) = self.late.remove(hash) {
+            self.heard_at = Some(now);
             self.starving_since = None;
             self.window.delivered(now, bytes, &mut late.sent);
             return Some(Arrival { at: late.at, in_time: false });
@@ -160,6 +168,7 @@ impl Asking {
         let wanted = request.lease.get(height.into())?;
         let (at, cost) = (wanted.at, u64::from(wanted.size_hint));
         let in_time = request.lease.finish(height.into());
+        self.heard_at = Some(now);
         request.cost = request.cost.saturating_sub(cost);
         request.delivered = request.delivered.saturating_add(1);
         self.window.delivered(now, bytes, &mut request.sent);
@@ -199,7 +208,7 @@ impl Asking {
 
     /// Gives back what has run out of time; how many requests.
     pub(super) fn expire(&mut self, now: Instant) -> usize {
-        let overdue = self.requests.iter().filter(|(_, request)| request.deadline <= now);
+        let overdue = self.requests.iter().filter(|(_, request)| self.due(request) <= now);
         let overdue: Vec<u64> = overdue.map(|(id, _)| *id).collect();
         for id in &overdue {
             self.expire_one(*id);
@@ -224,13 +233,22 @@ impl Asking {
     pub(super) fn forgive(&mut self, stall: Duration) {
         for request in self.requests.values_mut() {
             request.deadline = later(request.deadline, stall);
+            request.sent_at = later(request.sent_at, stall);
         }
+        self.heard_at = self.heard_at.map(|heard| later(heard, stall));
         self.starving_since = self.starving_since.map(|since| later(since, stall));
     }
 
     /// When the next request runs out of time.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.requests.values().map(|request| request.deadline).min()
+        self.requests.values().map(|request| self.due(request)).min()
+    }
+
+    /// When a request is overdue: as a whole, or because the peer sends nothing while its next body could have come.
+    fn due(&self, request: &Request) -> Instant {
+        let heard = self.heard_at.map_or(request.sent_at, |heard| heard.max(request.sent_at));
+        let wait = patience::deadline(request.largest, self.window.rate(), request.is_floor);
+        request.deadline.min(later(heard, wait))
     }
 
     /// When the peer will have brought nothing for too long.
@@ -364,7 +382,7 @@ mod tests {
         asking.ask(start + SECOND * 9, lease(5..=6), height(5));
         assert_eq!(asking.poll_request(), None, "it is on its way");
         assert!(asking.deliver(start + SECOND * 10, &hash(5), 900).is_some_and(|arrival| arrival.in_time));
-        assert_eq!(asking.expire(start + SECOND * 20), 1);
+        assert_eq!(asking.expire(start + SECOND * 20), 1, "the second wait is over");
         let late = asking.deliver(start + SECOND * 20, &hash(6), 900).unwrap();
         assert!(!late.in_time);
     }

@@ -17,6 +17,8 @@ pub(crate) struct Guidance {
     pub(crate) floor: Height,
     /// Bodies that have not arrived, up to the best header.
     pub(crate) remaining: u64,
+    /// The most that `remaining` has been since it was nothing: what a newcomer's share is of.
+    pub(crate) backlog: u64,
     /// Peers that can serve the floor, or may yet say so.
     pub(crate) usable: u32,
     /// The floor has stood still for too long: a second peer may be asked for it.

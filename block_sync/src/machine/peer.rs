@@ -13,7 +13,7 @@ use super::{
 use crate::{
     plan::{
         patience,
-        sizing::{Share, request_bytes},
+        sizing::{Share, probe_bytes, request_bytes},
     },
     ports::Wanted,
     wire::{Limits, Message, Span, Status},
@@ -126,6 +126,10 @@ impl PeerMachine {
         let widens =
             self.status.is_none_or(|known| status.low < known.low || status.high.height > known.high.height);
         let is_soon = self.applied_at.is_some_and(|at| now.saturating_duration_since(at) < STATUS_PACE);
+        // The first is answered with the same again (wire 5.3).
+        if self.status == Some(status) {
+            return;
+        }
         if status.low > status.high.height || (is_soon && !widens) {
             self.useless(now, 0);
             return;
@@ -326,26 +330,33 @@ impl Machine for PeerMachine {
     }
 
     fn poll_demand(&mut self, _now: Instant) -> Option<Demand> {
-        let (status, guidance) = (self.status.as_ref()?, self.guidance.as_ref()?);
+        let status = self.status.as_ref()?;
+        let guidance = self.guidance.as_ref().filter(|guidance| guidance.remaining > 0)?;
         let cap = usize::try_from(status.limits.in_flight_requests()).unwrap_or(usize::MAX);
         let requests = self.asking.requests();
         let may_ask = requests < cap.min(MAX_REQUESTS) && (self.is_proven || requests == 0);
         if self.parked_until.is_some() || self.asking.is_backed_up() || !may_ask {
             return None;
         }
-        let share = Share { remaining: guidance.remaining, usable: guidance.usable };
-        let room = share.outstanding_blocks().checked_sub(self.asking.blocks()).filter(|room| *room > 0)?;
+        // A newcomer's first share is of the whole, though others have begun already.
+        let remaining = if self.is_proven { guidance.remaining } else { guidance.backlog };
+        let share = Share { remaining, usable: guidance.usable };
+        let peer_cap = status.limits.blocks_per_response();
+        let blocks = share.blocks(peer_cap, self.asking.blocks())?;
         let (window, in_flight) = (self.asking.window.bytes(), self.asking.in_flight());
-        let bytes = request_bytes(window, in_flight, !self.is_proven)?;
+        let bytes = if self.is_proven {
+            request_bytes(window, in_flight)?
+        } else {
+            probe_bytes(window, share.is_short())
+        };
         let low = self.lowest(status, guidance);
         if low > status.high.height {
             return None;
         }
-        let blocks = share.request_blocks(status.limits.blocks_per_response());
         Some(Demand {
             owner: self.terms.session,
             servable: low.into()..=status.high.height.into(),
-            max_count: blocks.min(u32::try_from(room).unwrap_or(u32::MAX)),
+            max_count: blocks,
             max_cost: bytes.min(status.limits.response_bytes().into()),
             hedge: guidance.rescue && self.asking.window.reliability() >= FLOOR_RELIABILITY,
         })
@@ -395,7 +406,15 @@ mod tests {
 
     fn guidance() -> Guidance {
         let (acknowledged, floor) = (at(0), height(1));
-        Guidance { acknowledged, floor, remaining: 1_000, usable: 1, rescue: false, stalled: false }
+        Guidance {
+            acknowledged,
+            floor,
+            remaining: 1_000,
+            backlog: 1_000,
+            usable: 1,
+            rescue: false,
+            stalled: false,
+        }
     }
 
     struct World {
@@ -491,7 +510,7 @@ mod tests {
         assert_eq!(world.grant(&mut next, 1_000), 1, "a probe");
         world.pass(SECOND / 20);
         world.say(body(1, 1_000));
-        assert!(world.grant(&mut next, 1_000) > 1);
+        assert!(world.grant(&mut next, 1_000) >= 1, "a second beside the first");
         assert!(world.asked.iter().all(|span| span.count() <= 128));
     }
 

@@ -135,7 +135,10 @@ impl Actor {
         let guidance = self.state.guidance(now);
         if guidance != said.guidance {
             let due = said.guidance_at + GUIDANCE_PACE;
-            if due <= now {
+            // How much there is and how many share it decides what a newcomer takes at once: that cannot wait.
+            let is_urgent =
+                (guidance.backlog, guidance.usable) != (said.guidance.backlog, said.guidance.usable);
+            if due <= now || is_urgent {
                 (said.guidance, said.guidance_at) = (guidance, now);
                 self.outlets.guidance.set(guidance);
             } else {

@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(super) commit_retry: Retry,
     /// A body that cannot be judged here, and why.
     pub(super) puzzle: Option<(Height, String)>,
+    /// The most bodies missing at a time since none was.
+    backlog: u64,
     /// The floor, and since when it stands.
     floor: (Height, Instant),
     pub(super) carrier: Option<(Height, PeerId)>,
@@ -88,6 +90,7 @@ impl State {
             sequencer,
             census: Census::default(),
             reading: Reading::new(config.concurrent_reads),
+            backlog: 0,
             epoch: 0,
             is_planning: false,
             is_committing: false,
@@ -354,12 +357,14 @@ impl State {
             self.floor = (floor, now);
         }
         let remaining = self.remaining();
+        self.backlog = if remaining == 0 { 0 } else { self.backlog.max(remaining) };
         let stands = now.saturating_duration_since(self.floor.1);
         let hopeful = self.census.hopeful(now);
         Guidance {
             acknowledged: self.sequencer.committed(),
             floor,
             remaining,
+            backlog: self.backlog,
             usable: self.census.useful(floor).saturating_add(hopeful),
             rescue: remaining > 0 && stands >= LEASH,
             stalled: self.commit_retry.reason().is_some(),
@@ -553,6 +558,8 @@ mod tests {
         world.now += LEASH;
         assert!(world.state.guidance(world.now).rescue);
         world.deliver(1);
-        assert!(!world.state.guidance(world.now).rescue);
+        let guidance = world.state.guidance(world.now);
+        assert!(!guidance.rescue);
+        assert_eq!((guidance.remaining, guidance.backlog), (1, 2));
     }
 }
