@@ -78,6 +78,15 @@ impl Census {
         self.sessions.is_empty()
     }
 
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The highest body that a peer claims to have.
+    pub(super) fn highest(&self) -> Option<Height> {
+        self.sessions.values().filter_map(|session| session.range).map(HeightRange::last).max()
+    }
+
     /// Sessions that have `floor` and may be asked.
     pub(super) fn useful(&self, floor: Height) -> u32 {
         let able = self.sessions.values().filter(|session| session.range.is_some_and(|r| r.last() >= floor));

@@ -4,6 +4,7 @@
 
 use super::{
     census::Census,
+    opening::{Opening, Picture},
     reading::Reading,
     retry::Retry,
     sequencer::{Delivery, QueueChange, Receipt, Sequencer, Source},
@@ -63,6 +64,7 @@ pub(crate) struct State {
     pub(super) view: HeaderView,
     pub(super) sequencer: Sequencer,
     pub(super) census: Census,
+    opening: Opening,
     reading: Reading,
     /// Counts resets, so that an answer about the chain before one is not taken.
     epoch: u64,
@@ -89,6 +91,7 @@ impl State {
             floor: (sequencer.floor(), now),
             sequencer,
             census: Census::default(),
+            opening: Opening::default(),
             reading: Reading::new(config.concurrent_reads),
             backlog: 0,
             epoch: 0,
@@ -282,7 +285,13 @@ impl State {
 
     /// What to tell the range queue, in order.
     pub(super) fn take_queue_changes(&mut self, now: Instant) -> Vec<QueueChange> {
-        if !self.resync_due {
+        let picture = Picture {
+            sessions: self.census.sessions(),
+            tip: self.view.tip.height,
+            claimed: self.census.highest(),
+            missing: self.remaining(),
+        };
+        if self.opening.look(now, picture) && !self.resync_due {
             self.sequencer.admit(now);
         }
         self.sequencer.take_changes()
@@ -341,7 +350,11 @@ impl State {
         let leash = self.floor.1.checked_add(LEASH).filter(|at| *at > now && self.remaining() > 0);
         // Nothing is admitted while the store still writes for the chain of before.
         let deferred = self.sequencer.next_deferred().filter(|_| !self.resync_due);
-        [self.plan_retry.until(), self.commit_retry.until(), deferred, leash].into_iter().flatten().min()
+        let opening = self.opening.until();
+        [self.plan_retry.until(), self.commit_retry.until(), deferred, leash, opening]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Bodies that have not come, up to the best header.
@@ -416,6 +429,9 @@ mod tests {
             state.on_event(now, Event { session, news: News::Joined { peer: peer(), mailbox } });
             let range = HeightRange::new(at(0).height, at(tip).height);
             state.on_event(now, Event { session, news: News::Useful(range) });
+            // The opening is over before the tests begin.
+            state.take_queue_changes(now - Duration::from_secs(60));
+            state.take_queue_changes(now);
             Self { state, session, now }
         }
 
