@@ -10,7 +10,7 @@ use support::{
 };
 use zakura_header_sync::{
     HeaderSyncConfig,
-    chain::{BlockHash, BlockRef},
+    chain::{BlockHash, BlockRef, Height},
     ports::SizedHeader,
     wire::{GetHeaders, Headers, Message, Outcome, Refusal, RequestId},
 };
@@ -101,6 +101,39 @@ async fn what_a_silent_peer_owes_comes_from_another() {
     let _there = node.join(&server);
     node.reach(tip(&chain)).await;
     assert_eq!(node.from(server.id), 800);
+}
+
+#[tokio::test]
+async fn one_peers_refusal_closes_no_tip_that_another_leads_to() {
+    let chain = grow(&genesis(), 800, 1, 1);
+    let node = Node::new(1, Toy::new(&genesis()));
+    let (_link, mut liar) = node.join_by_hand(66);
+    liar.advertise(tip(&chain)).await;
+    let request = asked(&mut liar).await;
+    let server = Node::new(2, Toy::new(&chain));
+    let _there = node.join(&server);
+    node.wait("known", |status| status.peers.iter().filter(|peer| peer.tip.is_some()).count() == 2).await;
+    let outcome = Outcome { id: request.id, target: request.target, refusal: Refusal::NoIntersection };
+    liar.say(Message::Outcome(outcome)).await;
+    node.reach(tip(&chain)).await;
+    assert_eq!(convicted(&node), []);
+}
+
+#[tokio::test]
+async fn a_false_height_beside_a_true_hash_hides_nobodys_tip() {
+    let chain = grow(&genesis(), 800, 1, 1);
+    for false_height in [5, 5_000] {
+        let node = Node::new(1, Toy::new(&genesis()));
+        let (_link, mut liar) = node.join_by_hand(66);
+        let height = Height::new(false_height).unwrap();
+        liar.advertise(BlockRef { height, hash: tip(&chain).hash }).await;
+        asked(&mut liar).await;
+        let server = Node::new(2, Toy::new(&chain));
+        let _there = node.join(&server);
+        node.reach(tip(&chain)).await;
+        assert_eq!(node.from(server.id), 800);
+        assert_eq!(convicted(&node), []);
+    }
 }
 
 #[tokio::test]

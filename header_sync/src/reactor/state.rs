@@ -9,7 +9,7 @@ use super::{
     targets::{Job, Need, Path, Targets},
 };
 use crate::{
-    chain::{BlockHash, BlockRef, Work},
+    chain::{BlockRef, Work},
     config::HeaderSyncConfig,
     handle::HeaderSyncStatus,
     machine::{Failure, Input, OUT_OF_PATIENCE, Received, Segment, rest_after},
@@ -153,21 +153,19 @@ impl State {
         if let Some(peer) = self.peers.get_mut(session) {
             peer.failed(now);
         }
-        let Some((hash, target)) = self.targets.answered(fence) else { return };
+        let Some((tip, target)) = self.targets.answered(fence) else { return };
         let continued = target.path.is_some();
-        let tip = self.targets.tip(&hash);
         match why {
             Failure::TimedOut | Failure::Unable => {}
-            Failure::TargetNotRetained => {
-                self.targets.disown(&hash, session);
-                if let (Some(peer), Some(tip)) = (self.peers.get_mut(session), tip) {
+            // Somebody led us astray, or the server's chain changed under us: begin again at our own chain.
+            Failure::NoIntersection if continued => self.targets.restart(&tip),
+            // It knows its tip no more, or forks below our finalized floor. It speaks for itself: others may lead there.
+            Failure::TargetNotRetained | Failure::NoIntersection => {
+                self.targets.disown(&tip, session);
+                if let Some(peer) = self.peers.get_mut(session) {
                     peer.disown(tip);
                 }
             }
-            // Somebody led us astray, or the server's chain changed under us: begin again at our own chain.
-            Failure::NoIntersection if continued => self.targets.restart(&hash),
-            // It forks below our finalized floor.
-            Failure::NoIntersection => self.targets.refuse(hash, now + SHORT_REFUSAL),
         }
     }
 
@@ -210,11 +208,11 @@ impl State {
     }
 
     fn weighed(&mut self, now: Instant, ticket: Fence, rival: Option<Work>) {
-        let Some((hash, Job::Weigh(as_of), path)) = self.targets.finished(ticket) else { return };
+        let Some((tip, Job::Weigh(as_of), path)) = self.targets.finished(ticket) else { return };
         match rival {
             Some(rival) => path.weighed(as_of, rival),
             None => {
-                self.targets.restart(&hash);
+                self.targets.restart(&tip);
                 self.store_failed(now, "a fork point left our chain while its branch was fetched".into());
             }
         }
@@ -229,12 +227,12 @@ impl State {
             }
             return;
         }
-        let Some((hash, job, path)) = self.targets.finished(ticket) else { return };
+        let Some((tip, job, path)) = self.targets.finished(ticket) else { return };
         match (checked, job) {
             (Checked::Passed, Job::Check(count)) => path.staged.pass(count),
             (Checked::Bad(index, reason), _) => {
                 let index = path.staged.checked().saturating_add(index);
-                self.convict(now, hash, index, &reason);
+                self.convict(now, tip, index, &reason);
             }
             (Checked::Unable(reason), _) => self.store_failed(now, reason),
             (Checked::Passed, Job::Weigh(_) | Job::Store(_)) => {}
@@ -265,7 +263,7 @@ impl State {
     }
 
     fn path_stored(&mut self, now: Instant, ticket: Fence, accept: Accept) {
-        let Some((hash, Job::Store(count), path)) = self.targets.finished(ticket) else { return };
+        let Some((tip, Job::Store(count), path)) = self.targets.finished(ticket) else { return };
         match accept {
             Accept::Extended(_) => {
                 let shares = path.staged.drop_front(count);
@@ -275,11 +273,11 @@ impl State {
                 path.staged.drop_front(count);
                 self.store_worked();
             }
-            Accept::Orphan => self.targets.restart(&hash),
+            Accept::Orphan => self.targets.restart(&tip),
             // Our chain grew meanwhile: the branch is weighed again.
             Accept::NotBetter if !path.complete && path.is_outweighed(self.view.tip) => {}
-            Accept::NotBetter | Accept::BelowFloor => self.targets.refuse(hash, now + LONG_REFUSAL),
-            Accept::Invalid { index, reason } => self.convict(now, hash, index, &reason),
+            Accept::NotBetter | Accept::BelowFloor => self.targets.refuse(tip, now + LONG_REFUSAL),
+            Accept::Invalid { index, reason } => self.convict(now, tip, index, &reason),
             Accept::Unavailable { reason } => self.store_failed(now, reason),
         }
     }
@@ -308,7 +306,7 @@ impl State {
     }
 
     /// The header at `index` of a path is proven invalid: its deliverer answers for it.
-    fn convict(&mut self, now: Instant, target: BlockHash, index: usize, reason: &str) {
+    fn convict(&mut self, now: Instant, target: BlockRef, index: usize, reason: &str) {
         let path = |path: &Path| {
             let (culprit, header) = path.staged.culprit(index)?;
             Some((culprit, format!("header {} towards {target}: {reason}", header.hash), path.complete))
@@ -357,7 +355,7 @@ impl State {
             let owner = Owner::Segments(batch.headers.len());
             self.store(Fence::mint(), owner, batch);
         }
-        while let Some((hash, need, path)) =
+        while let Some((tip, need, path)) =
             self.targets.poll_need(self.view.tip, chain, self.storing.is_none())
         {
             match need {
@@ -378,7 +376,7 @@ impl State {
                 }
                 Need::Giving => {
                     let deliverers = path.staged.deliverers();
-                    self.targets.refuse(hash, now + LONG_REFUSAL);
+                    self.targets.refuse(tip, now + LONG_REFUSAL);
                     self.fruitless(now, deliverers);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::staging::{Deliverer, Staged};
 use crate::{
-    chain::{BlockHash, BlockRef, Height, Work},
+    chain::{BlockRef, Height, Work},
     machine::{Order, Received},
     ports::{HeaderChain, HeaderView},
     wire::MAX_LOCATOR,
@@ -116,7 +116,6 @@ impl Path {
 /// One tip that is followed.
 #[derive(Debug)]
 pub(super) struct Target {
-    tip: BlockRef,
     /// Sessions that advertise it or did since it is followed.
     holders: BTreeSet<Fence>,
     order: Option<Out>,
@@ -129,11 +128,12 @@ impl Target {
     }
 }
 
-/// Every tip that is followed, and those that are not worth it.
+/// Every tip that is followed, and those that are not worth it. A tip is its height and its hash: a hash that a liar puts at
+/// another height is another tip, and is in nobody's way.
 #[derive(Debug)]
 pub(super) struct Targets {
-    open: BTreeMap<BlockHash, Target>,
-    refused: BTreeMap<BlockHash, Instant>,
+    open: BTreeMap<BlockRef, Target>,
+    refused: BTreeMap<BlockRef, Instant>,
     max_open: usize,
     max_staged: usize,
     page: usize,
@@ -154,25 +154,19 @@ impl Targets {
         below: Option<Height>,
     ) {
         self.refused.retain(|_, until| now < *until);
-        self.open.retain(|hash, target| {
-            let reached = chain.find(hash).is_some();
+        self.open.retain(|tip, target| {
+            let reached = chain.find(&tip.hash).is_some();
             // A tip that moved on is still reached if we are on the way there: its server keeps it.
-            let led_to = advertised.contains_key(&target.tip) || !target.is_idle();
+            let led_to = advertised.contains_key(tip) || !target.is_idle();
             let working = target.path.as_ref().is_some_and(|path| path.job.is_some());
             (!reached && led_to && !target.holders.is_empty()) || working
         });
         for (tip, sessions) in advertised {
-            let followed =
-                below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(&tip.hash);
-            if let Some(target) = self.open.get_mut(&tip.hash).filter(|target| target.tip == tip) {
+            let followed = below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(&tip);
+            if let Some(target) = self.open.get_mut(&tip) {
                 target.holders.extend(sessions);
             } else if followed && self.open.len() < self.max_open && chain.find(&tip.hash).is_none() {
-                self.open.entry(tip.hash).or_insert(Target {
-                    tip,
-                    holders: sessions,
-                    order: None,
-                    path: None,
-                });
+                self.open.insert(tip, Target { holders: sessions, order: None, path: None });
             }
         }
     }
@@ -195,23 +189,23 @@ impl Targets {
         if count == 0 {
             return None;
         }
-        self.open.values_mut().filter(|target| waits(target)).find_map(|target| {
+        self.open.iter_mut().filter(|(_, target)| waits(target)).find_map(|(tip, target)| {
             let session = choose(&target.holders)?;
             let continued = target.path.as_ref().and_then(|path| path.staged.tip());
             let locator = continued.map_or_else(|| locator(view, chain), |last| vec![last]);
             let fence = Fence::mint();
             target.order = Some(Out { fence, session, count });
             let max_count = u32::try_from(count).unwrap_or(u32::MAX);
-            Some((session, Order { fence, target: target.tip, locator, max_count }))
+            Some((session, Order { fence, target: *tip, locator, max_count }))
         })
     }
 
     /// The target whose order this is; the order is over.
-    pub(super) fn answered(&mut self, fence: Fence) -> Option<(BlockHash, &mut Target)> {
+    pub(super) fn answered(&mut self, fence: Fence) -> Option<(BlockRef, &mut Target)> {
         let is_it = |target: &Target| target.order.is_some_and(|out| out.fence == fence);
-        let (hash, target) = self.open.iter_mut().find(|(_, target)| is_it(target))?;
+        let (tip, target) = self.open.iter_mut().find(|(_, target)| is_it(target))?;
         target.order = None;
-        Some((*hash, target))
+        Some((*tip, target))
     }
 
     /// Puts a page on its path.
@@ -235,52 +229,52 @@ impl Targets {
         tip: BlockRef,
         chain: &dyn HeaderChain,
         may_store: bool,
-    ) -> Option<(BlockHash, Need, &mut Path)> {
+    ) -> Option<(BlockRef, Need, &mut Path)> {
         for target in self.open.values_mut() {
             if let Some(path) = target.path.as_mut().filter(|path| path.job.is_none()) {
                 path.staged.trim_known(chain);
             }
             target.path.take_if(|path| path.job.is_none() && path.complete && path.staged.is_empty());
         }
-        self.open.iter_mut().find_map(|(hash, target)| {
+        self.open.iter_mut().find_map(|(goal, target)| {
             let path = target.path.as_mut()?;
             match path.need(tip) {
                 Need::Nothing => None,
                 Need::Storing(_) if !may_store => None,
                 need @ (Need::Weighing | Need::Checking | Need::Storing(_) | Need::Giving) => {
-                    Some((*hash, need, path))
+                    Some((*goal, need, path))
                 }
             }
         })
     }
 
     /// The path whose job this is; the job is over.
-    pub(super) fn finished(&mut self, ticket: Fence) -> Option<(BlockHash, Job, &mut Path)> {
-        self.open.iter_mut().find_map(|(hash, target)| {
+    pub(super) fn finished(&mut self, ticket: Fence) -> Option<(BlockRef, Job, &mut Path)> {
+        self.open.iter_mut().find_map(|(tip, target)| {
             let path = target.path.as_mut()?;
-            path.finish(ticket).map(|job| (*hash, job, path))
+            path.finish(ticket).map(|job| (*tip, job, path))
         })
     }
 
     /// Drops a target's headers, so that it starts anew from our chain. A page that is under way is of no use then.
-    pub(super) fn restart(&mut self, target: &BlockHash) {
+    pub(super) fn restart(&mut self, target: &BlockRef) {
         if let Some(target) = self.open.get_mut(target) {
             (target.path, target.order) = (None, None);
         }
     }
 
     /// Drops a target and ignores it for a while.
-    pub(super) fn refuse(&mut self, target: BlockHash, until: Instant) {
+    pub(super) fn refuse(&mut self, target: BlockRef, until: Instant) {
         self.open.remove(&target);
         if self.refused.len() >= MAX_REFUSED {
-            let soonest = self.refused.iter().min_by_key(|(_, until)| **until).map(|(hash, _)| *hash);
-            soonest.and_then(|hash| self.refused.remove(&hash));
+            let soonest = self.refused.iter().min_by_key(|(_, until)| **until).map(|(tip, _)| *tip);
+            soonest.and_then(|tip| self.refused.remove(&tip));
         }
         self.refused.insert(target, until);
     }
 
     /// This session leads to the target no more.
-    pub(super) fn disown(&mut self, target: &BlockHash, session: Fence) {
+    pub(super) fn disown(&mut self, target: &BlockRef, session: Fence) {
         if let Some(target) = self.open.get_mut(target) {
             target.holders.remove(&session);
         }
@@ -302,8 +296,7 @@ impl Targets {
         if self.staged() < self.max_staged || self.open.values().any(moves) {
             return BTreeSet::new();
         }
-        let paths =
-            self.open.iter().filter_map(|(hash, target)| Some((*hash, &target.path.as_ref()?.staged)));
+        let paths = self.open.iter().filter_map(|(tip, target)| Some((*tip, &target.path.as_ref()?.staged)));
         let Some((longest, staged)) = paths.max_by_key(|(_, staged)| staged.len()) else {
             return BTreeSet::new();
         };
@@ -322,17 +315,12 @@ impl Targets {
     }
 
     pub(super) fn tips(&self) -> Vec<BlockRef> {
-        self.open.values().map(|target| target.tip).collect()
+        self.open.keys().copied().collect()
     }
 
     /// The path to an open target.
-    pub(super) fn path(&self, target: &BlockHash) -> Option<&Path> {
+    pub(super) fn path(&self, target: &BlockRef) -> Option<&Path> {
         self.open.get(target)?.path.as_ref()
-    }
-
-    /// The tip of an open target.
-    pub(super) fn tip(&self, target: &BlockHash) -> Option<BlockRef> {
-        self.open.get(target).map(|target| target.tip)
     }
 }
 
