@@ -8,6 +8,7 @@ use super::{
 use crate::{Exit, Frame, FrameError, FrameSender, Session};
 use std::{
     future::{pending, ready},
+    iter,
     pin::pin,
     time::Instant,
 };
@@ -60,20 +61,38 @@ fn spend(credit: &mut u32) {
 /// and outgoing are served: a routine may wait for its reactor. Frames wait for it too, and timeouts come after those
 /// frames, for the wait is not the peer's fault.
 ///
+/// However the session ends, the reactor hears every event: what a machine has finished in the range queue, nobody else
+/// will bring. The stream and the mailbox are gone by then, so only the reactor is waited for.
+///
 /// Run it under [`supervise`](super::supervise()), as the transport does with every [`Service`](crate::Service).
 pub async fn drive<M: Machine>(mut machine: M, session: Session, ends: Ends<M>) -> Exit {
+    let (events, mut waiting) = (ends.events.clone(), None);
+    let exit = take_turns(&mut machine, session, ends, &mut waiting).await;
+    for event in waiting.into_iter().chain(iter::from_fn(|| machine.poll_event())) {
+        if events.send(event).await.is_err() {
+            break;
+        }
+    }
+    exit
+}
+
+/// Lives the session. `waiting`: the event that found no room.
+async fn take_turns<M: Machine>(
+    machine: &mut M,
+    session: Session,
+    ends: Ends<M>,
+    waiting: &mut Option<M::Event>,
+) -> Exit {
     let Session { mut frames_in, mut frames_out, cancel, .. } = session;
     let Ends { mut state, mut inlet, events, work } = ends;
     let overflowed = inlet.overflowed();
     let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
     let mut state_is_open = true;
     let mut credits = Credits::ROUND;
-    // The event that found no room.
-    let mut waiting: Option<M::Event> = None;
 
     machine.handle_state(now(), &state.get());
     loop {
-        if let Err(exit) = settle(&mut machine, &mut frames_out, &events, &mut waiting) {
+        if let Err(exit) = settle(machine, &mut frames_out, &events, waiting) {
             return exit;
         }
         let calm = waiting.is_none();
@@ -123,7 +142,7 @@ pub async fn drive<M: Machine>(mut machine: M, session: Session, ends: Ends<M>) 
             }
             frame = frames_in.recv(), if calm && credits.incoming > 0 => {
                 spend(&mut credits.incoming);
-                if let Err(exit) = receive(&mut machine, frame) {
+                if let Err(exit) = receive(machine, frame) {
                     return exit;
                 }
             }
@@ -524,11 +543,13 @@ mod tests {
         }
         assert_pending!(routine.poll());
         world.cancel.cancel();
-        assert_eq!(
-            assert_ready!(routine.poll()),
-            Exit::Closed { reopen: false },
-            "cancel does not wait for it"
-        );
+        assert_pending!(routine.poll(), "one event waits, and it is the routine's to tell");
+        for word in 6..=8 {
+            assert_eq!(world.heard.try_recv(), Some(word));
+            if word == 6 {
+                assert_eq!(assert_ready!(routine.poll()), Exit::Closed { reopen: false });
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]
