@@ -137,6 +137,21 @@ async fn a_false_height_beside_a_true_hash_hides_nobodys_tip() {
 }
 
 #[tokio::test]
+async fn a_header_the_store_cannot_judge_yet_holds_up_no_other_tip() {
+    let chain = grow(&genesis(), 800, 1, 1);
+    let early = flawed(&grow(&genesis(), 1, 2, 1), 1, Flaw::Early);
+    let node = Node::new(1, Toy::new(&genesis()));
+    let hasty = Node::new(66, Toy::new(&early));
+    let _link = node.join(&hasty);
+    node.wait("held up", |status| status.local_fault.is_some()).await;
+    let server = Node::new(2, Toy::new(&chain));
+    let _there = node.join(&server);
+    node.reach(tip(&chain)).await;
+    assert_eq!(convicted(&node), [], "an early header is nobody's proven fault");
+    assert_eq!(node.handle.status().local_fault, None);
+}
+
+#[tokio::test]
 async fn what_a_leaving_peer_owes_comes_from_another() {
     let chain = grow(&genesis(), 800, 1, 1);
     let node = Node::new(1, Toy::new(&genesis()));

@@ -266,11 +266,11 @@ impl State {
         let Some((tip, Job::Store(count), path)) = self.targets.finished(ticket) else { return };
         match accept {
             Accept::Extended(_) => {
-                let shares = path.staged.drop_front(count);
+                let shares = path.taken(count);
                 self.credit(shares);
             }
             Accept::Known => {
-                path.staged.drop_front(count);
+                path.taken(count);
                 self.store_worked();
             }
             Accept::Orphan => self.targets.restart(&tip),
@@ -278,7 +278,10 @@ impl State {
             Accept::NotBetter if !path.complete && path.is_outweighed(self.view.tip) => {}
             Accept::NotBetter | Accept::BelowFloor => self.targets.refuse(tip, now + LONG_REFUSAL),
             Accept::Invalid { index, reason } => self.convict(now, tip, index, &reason),
-            Accept::Unavailable { reason } => self.store_failed(now, reason),
+            Accept::Unavailable { reason } => {
+                path.put_off(now);
+                self.held_up(reason);
+            }
         }
     }
 
@@ -299,9 +302,13 @@ impl State {
 
     /// Our own store, pool or rules stand in the way: never a peer's fault, and tried again.
     fn store_failed(&mut self, now: Instant, reason: String) {
-        tracing::warn!(reason, "header sync waits for its own store");
         self.store_failures = self.store_failures.saturating_add(1);
         self.store_rest = Some(now + rest_after(self.store_failures));
+        self.held_up(reason);
+    }
+
+    fn held_up(&mut self, reason: String) {
+        tracing::warn!(reason, "header sync waits for its own store");
         self.local_fault = Some(reason);
     }
 
@@ -356,7 +363,7 @@ impl State {
             self.store(Fence::mint(), owner, batch);
         }
         while let Some((tip, need, path)) =
-            self.targets.poll_need(self.view.tip, chain, self.storing.is_none())
+            self.targets.poll_need(now, self.view.tip, chain, self.storing.is_none())
         {
             match need {
                 Need::Nothing => break,

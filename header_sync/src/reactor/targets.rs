@@ -3,7 +3,7 @@
 use super::staging::{Deliverer, Staged};
 use crate::{
     chain::{BlockRef, Height, Work},
-    machine::{Order, Received},
+    machine::{Order, Received, rest_after},
     ports::{HeaderChain, HeaderView},
     wire::MAX_LOCATOR,
 };
@@ -50,6 +50,9 @@ pub(super) struct Path {
     /// Work of our chain above the path's parent, as of our tip then.
     rival: Option<(BlockRef, Work)>,
     job: Option<(Fence, Job)>,
+    /// How often in a row the store could not say.
+    put_off: u32,
+    not_before: Option<Instant>,
 }
 
 /// What a path needs next.
@@ -69,7 +72,14 @@ pub(super) enum Need {
 
 impl Path {
     const fn new(parent: BlockRef) -> Self {
-        Self { staged: Staged::new(parent), complete: false, rival: None, job: None }
+        Self {
+            staged: Staged::new(parent),
+            complete: false,
+            rival: None,
+            job: None,
+            put_off: 0,
+            not_before: None,
+        }
     }
 
     /// What to do with it. A path that continues our tip is proved and stored as it comes. A branch first has to claim more
@@ -101,6 +111,23 @@ impl Path {
 
     fn finish(&mut self, ticket: Fence) -> Option<Job> {
         self.job.take_if(|(current, _)| *current == ticket).map(|(_, job)| job)
+    }
+
+    /// The store cannot say now: this path waits, the others do not. Were they to wait too, one header from the future, which
+    /// is nobody's proven fault, would hold up the whole chain.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.put_off = self.put_off.saturating_add(1);
+        self.not_before = Some(now + rest_after(self.put_off));
+    }
+
+    /// The store has taken the first `count` headers; says who delivered how many of them.
+    pub(super) fn taken(&mut self, count: usize) -> Vec<(Deliverer, usize)> {
+        (self.put_off, self.not_before) = (0, None);
+        self.staged.drop_front(count)
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|until| now < until)
     }
 
     /// Whether it was weighed against a chain that is not ours any more.
@@ -226,6 +253,7 @@ impl Targets {
     /// The first path that needs something.
     pub(super) fn poll_need(
         &mut self,
+        now: Instant,
         tip: BlockRef,
         chain: &dyn HeaderChain,
         may_store: bool,
@@ -237,7 +265,7 @@ impl Targets {
             target.path.take_if(|path| path.job.is_none() && path.complete && path.staged.is_empty());
         }
         self.open.iter_mut().find_map(|(goal, target)| {
-            let path = target.path.as_mut()?;
+            let path = target.path.as_mut().filter(|path| !path.rests(now))?;
             match path.need(tip) {
                 Need::Nothing => None,
                 Need::Storing(_) if !may_store => None,
@@ -291,7 +319,8 @@ impl Targets {
     /// Makes room when unproven branches fill the memory and none of them can move: the longest goes. Says who delivered it.
     pub(super) fn evict(&mut self, now: Instant, pause: Duration) -> BTreeSet<Fence> {
         let moves = |target: &Target| {
-            target.order.is_some() || target.path.as_ref().is_some_and(|path| path.job.is_some())
+            let path = target.path.as_ref();
+            target.order.is_some() || path.is_some_and(|path| path.job.is_some() || path.rests(now))
         };
         if self.staged() < self.max_staged || self.open.values().any(moves) {
             return BTreeSet::new();
@@ -305,9 +334,10 @@ impl Targets {
         deliverers
     }
 
-    /// When the next refused tip may be tried again.
+    /// When the next refused tip, or a path that was put off, may be tried again.
     pub(super) fn next_retry(&self, now: Instant) -> Option<Instant> {
-        self.refused.values().copied().filter(|until| now < *until).min()
+        let paths = self.open.values().filter_map(|target| target.path.as_ref()?.not_before);
+        self.refused.values().copied().chain(paths).filter(|until| now < *until).min()
     }
 
     pub(super) fn staged(&self) -> usize {

@@ -20,6 +20,8 @@ pub enum Flaw {
     Proof = 1,
     /// Fails when it is stored.
     Rule = 2,
+    /// The store cannot judge it yet.
+    Early = 3,
 }
 
 pub fn header(parent: BlockHash, salt: u32, work: u8, flaw: Flaw) -> Bytes {
@@ -174,6 +176,9 @@ impl HeaderChain for Toy {
             return Accept::Unavailable { reason: "the toy store is out of order".into() };
         }
         let new: Vec<Bytes> = batch.headers.into_iter().map(|header| header.raw).collect();
+        if new.iter().any(|raw| raw[37] == Flaw::Early as u8) {
+            return Accept::Unavailable { reason: "a header comes from the future".into() };
+        }
         let mut answer = None;
         self.stored.send_modify(|stored| {
             let Some(parent) = stored.index.get(&batch.parent.hash).copied() else { return };
