@@ -212,7 +212,9 @@ impl Sequencer {
         self.planned = self.planned.max(up_to);
     }
 
-    /// Lets heights be asked for as far as the budgets allow; the floor always.
+    /// Lets heights be asked for as far as the budgets allow; and whatever they say, the one body without which nothing can
+    /// be committed. A floor above bodies that wait for the store has time: to fetch it into a full memory would only push
+    /// it out again.
     pub(super) fn admit(&mut self, now: Instant) {
         let due = |entry: &Entry| matches!(entry.stage, Stage::Deferred(until) if until <= now);
         let woken = self.deferred.iter().filter(|height| self.entries.get(height).is_some_and(due));
@@ -221,9 +223,9 @@ impl Sequencer {
             self.set_waiting(height);
         }
         while let Some(height) = self.waiting.first().copied() {
-            let is_floor = self.floor() == height;
+            let blocks_all = self.committed.height.next() == Some(height);
             let Some(entry) = self.entries.get_mut(&height) else { break };
-            if !is_floor && !self.budget.admits(entry.wanted.size_hint) {
+            if !blocks_all && !self.budget.admits(entry.wanted.size_hint) {
                 break;
             }
             entry.stage = Stage::Open;
@@ -640,6 +642,24 @@ mod tests {
         assert_eq!(sequencer.take_changes(), []);
         sequencer.reject(at(2, 0));
         assert!(sequencer.budget.retained <= LIMIT);
+    }
+
+    #[test]
+    fn while_the_store_has_bodies_to_commit_nothing_more_is_asked_for_than_fits() {
+        let mut sequencer = sequencer();
+        sequencer.plan(wanted(1..=20, 0), height(20));
+        sequencer.admit(now());
+        assert_eq!(sequencer.take_changes().len(), 6);
+        for number in 1..=6 {
+            sequencer.receive(at(number, 0), bytes(600), source(), true);
+        }
+        sequencer.admit(now());
+        assert_eq!(sequencer.take_changes(), [], "the store is slow, and memory is full");
+        check_all(&mut sequencer);
+        assert_eq!(sequencer.next_run(2, 10_000).len(), 2);
+        sequencer.advance(at(2, 0));
+        sequencer.admit(now());
+        assert_eq!(sequencer.take_changes().len(), 3, "the floor advances, and two more fit");
     }
 
     #[test]
