@@ -25,7 +25,9 @@ pub enum BindError {
 }
 
 impl BindError {
-    pub(crate) fn socket(addr: SocketAddr, source: io::Error) -> Self {
+    /// The error for what the system said about an address.
+    #[must_use]
+    pub fn socket(addr: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse(addr),
             _ => Self::Socket { addr, source },
@@ -73,7 +75,7 @@ pub enum CloseReason {
         reason: String,
     },
     /// The peer fell silent, or did not answer in time.
-    #[error("timed out: no answer from the peer")]
+    #[error("timed out: no answer from the peer; check that it runs and that its UDP port is reachable")]
     Timeout,
     /// The peer restarted and has forgotten the connection.
     #[error("the peer restarted")]
@@ -99,7 +101,7 @@ pub enum CloseReason {
 fn remote_hint(code: u64, reason: &str) -> &'static str {
     match (code, reason) {
         (0, "control handshake") => {
-            ": it refused our handshake, most likely it is on another network or has another genesis"
+            ": it refused our handshake, most likely it is on another network or has another genesis; check the network on both nodes"
         }
         (0, "duplicate") => ": it has another connection with us; a dial after a few seconds succeeds",
         (1, _) => ": it has no room for us now",

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{BindError, Cancel, Identity, PeerAddr, Spawner};
 use quinn::{
-    AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, Runtime,
-    ServerConfig, TransportConfig, VarInt,
+    AsyncUdpSocket, ClientConfig, ConnectError, ConnectionId, ConnectionIdGenerator, EndpointConfig,
+    IdleTimeout, Runtime, ServerConfig, TransportConfig, VarInt,
     congestion::CubicConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
@@ -105,10 +105,14 @@ impl Endpoint {
         let crypto = QuicClientConfig::try_from(tls).map_err(|error| DialError::Local(error.to_string()))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::clone(&self.outbound));
-        let connecting = self
-            .quic
-            .connect_with(config, peer.addr, &server_name(peer.id))
-            .map_err(|error| DialError::Local(error.to_string()))?;
+        let connecting = self.quic.connect_with(config, peer.addr, &server_name(peer.id)).map_err(
+            |error| match error {
+                ConnectError::InvalidRemoteAddress(_) => {
+                    DialError::Local("the address is not of the kind that we listen on (IPv4 or IPv6)".into())
+                }
+                other => DialError::Local(other.to_string()),
+            },
+        )?;
         Link::establish(connecting).await
     }
 
