@@ -1,6 +1,9 @@
 //! Sizes as people write them: `"64 MiB"`.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, Unexpected, Visitor},
+};
 use std::{fmt, str::FromStr};
 
 /// A number of bytes, written with a binary unit (`B`, `KiB`, `MiB`, `GiB`) or without one.
@@ -55,18 +58,33 @@ impl Serialize for ByteSize {
     }
 }
 
+/// Reads a size from a number of bytes or a text.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = ByteSize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size such as \"64 MiB\"")
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<ByteSize, E> {
+        Ok(ByteSize(bytes))
+    }
+
+    fn visit_i64<E: Error>(self, bytes: i64) -> Result<ByteSize, E> {
+        let refused = |_| E::invalid_value(Unexpected::Signed(bytes), &self);
+        u64::try_from(bytes).map(ByteSize).map_err(refused)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<ByteSize, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(u64),
-            Text(String),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Number(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => text.parse().map_err(D::Error::custom),
-        }
+        deserializer.deserialize_any(Written)
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     thread::available_parallelism,
@@ -163,6 +164,16 @@ pub enum ConfigError {
     /// A named peer is malformed.
     #[error("transport.peers: {0}")]
     Peer(#[from] zakura_transport::PeerAddrError),
+    /// Some of the named peers would never be dialled.
+    #[error(
+        "transport.peers names {named} peers, transport.max_outbound allows {limit}: raise it, or name fewer"
+    )]
+    Crowded {
+        /// Named peers.
+        named: usize,
+        /// Places for them.
+        limit: usize,
+    },
     /// The worst case exceeds the limit.
     #[error(
         "peers and sync could fill {worst}, more than node.memory_limit of {limit}: lower transport.max_inbound \
@@ -224,7 +235,8 @@ impl Config {
             let (section, key) = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
             let entry = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
             if let toml::Value::Table(section) = entry {
-                section.insert(key, from_environment(&value));
+                let value = from_environment(&key, &value);
+                section.insert(key, value);
             }
             Self::deserialize(toml::Value::Table(table.clone()))
                 .map_err(|error| unreadable(&name, error.to_string()))?;
@@ -263,7 +275,10 @@ impl Config {
     ///
     /// [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.peers()?;
+        let named = self.peers()?.iter().map(|peer| peer.id).collect::<BTreeSet<_>>().len();
+        if named > self.transport.max_outbound {
+            return Err(ConfigError::Crowded { named, limit: self.transport.max_outbound });
+        }
         let (worst, limit) = (self.memory_envelope(), self.node.memory_limit);
         if worst > limit {
             return Err(ConfigError::OverMemory {
@@ -278,18 +293,18 @@ impl Config {
     }
 }
 
-/// A variable's text as a TOML value: a number, a truth, a list separated by commas, or else a text.
-fn from_environment(text: &str) -> toml::Value {
+/// A variable's text as a TOML value: a list separated by commas where there are many, a number, a truth, or a text.
+fn from_environment(key: &str, text: &str) -> toml::Value {
+    if key == "peers" {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        return toml::Value::Array(items.map(toml::Value::from).collect());
+    }
     if let Ok(number) = text.parse::<i64>() {
         return toml::Value::Integer(number);
     }
     match text {
         "true" => toml::Value::Boolean(true),
         "false" => toml::Value::Boolean(false),
-        _ if text.contains('@') => {
-            let items = text.split(',').map(|item| toml::Value::String(item.trim().to_owned()));
-            toml::Value::Array(items.collect())
-        }
         _ => toml::Value::String(text.to_owned()),
     }
 }
