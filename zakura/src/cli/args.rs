@@ -140,7 +140,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub network: Network,
     /// The UDP address to bind; port 0 takes a free one
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = listen)]
     pub listen: SocketAddr,
     /// A peer to keep a connection to; may be given many times
     #[arg(long = "peer", value_name = "ID@IP:PORT")]
@@ -151,6 +151,12 @@ pub struct RunArgs {
     /// Skip proof-of-work and target checks; Regtest only, for chains that other nodes mined without
     #[arg(long)]
     pub no_pow: bool,
+}
+
+/// Reads an address to listen on; the standard library's own words do not say what is missing.
+fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write IP:PORT, such as 127.0.0.1:8234 or [::1]:8234, with a port from 0 to 65535")
 }
 
 impl RunArgs {

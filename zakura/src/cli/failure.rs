@@ -14,17 +14,30 @@ const USAGE: u8 = 2;
 pub struct Failure {
     code: u8,
     message: String,
+    is_result_out: bool,
 }
 
 impl Failure {
     /// The work failed: exit code 1.
     pub fn work(what: impl fmt::Display) -> Self {
-        Self { code: WORK, message: one_line(&what.to_string()) }
+        Self { code: WORK, message: one_line(&what.to_string()), is_result_out: false }
     }
 
     /// The command was used wrongly: exit code 2.
     pub fn usage(what: impl fmt::Display) -> Self {
-        Self { code: USAGE, message: one_line(&what.to_string()) }
+        Self { code: USAGE, message: one_line(&what.to_string()), is_result_out: false }
+    }
+
+    /// The command has printed its result, which tells of the failure: it stays the last line of standard output.
+    #[must_use]
+    pub fn after_result(self) -> Self {
+        Self { is_result_out: true, ..self }
+    }
+
+    /// Whether standard output ends with the result already.
+    #[must_use]
+    pub fn is_result_out(&self) -> bool {
+        self.is_result_out
     }
 
     /// The process's exit code.

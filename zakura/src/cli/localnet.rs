@@ -1,7 +1,7 @@
 //! `zakura localnet`: the main job. Mines a chain, serves it from many nodes over QUIC on loopback, syncs a fresh node.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::Config,
     node::{Node, NodeHandle},
-    store::{Store, StoreOptions},
+    store::{Store, StoreError, StoreOptions},
     zcash::Network,
 };
 
@@ -65,9 +65,6 @@ struct Milestones {
 ///
 /// The store, a socket or a node failed, the sync did not end at the miner's tip, or a signal came first.
 pub fn execute(args: &LocalnetArgs, edge: &Edge) -> Result<(), Failure> {
-    let (chain, mine_seconds) = mine(args, edge)?;
-    let expected = chain.view().tip;
-
     let temporary;
     let dir: PathBuf = match &args.data_dir {
         Some(dir) => dir.clone(),
@@ -78,14 +75,10 @@ pub fn execute(args: &LocalnetArgs, edge: &Edge) -> Result<(), Failure> {
             temporary.path().to_owned()
         }
     };
+    is_fresh(&dir)?;
+    let (chain, mine_seconds) = mine(args, edge)?;
+    let expected = chain.view().tip;
     let store = Arc::new(Store::open(&dir, Network::Regtest, StoreOptions::default())?);
-    if store.acknowledged().height >= expected.height {
-        return Err(Failure::work(format!(
-            "{}: its Regtest store holds {} blocks already, so nothing would be synced: give an empty --data-dir",
-            dir.display(),
-            store.acknowledged().height
-        )));
-    }
 
     let (delivered, seconds, milestones) = edge.runtime.block_on(sync(args, edge, chain, &store))?;
     let tip = store.acknowledged();
@@ -107,11 +100,32 @@ pub fn execute(args: &LocalnetArgs, edge: &Edge) -> Result<(), Failure> {
         per_peer: delivered,
     };
     edge.output.line(&result, &describe(&result, milestones))?;
-    if result.synced {
-        Ok(())
-    } else {
-        Err(Failure::work(format!("the sync ended at block {tip} instead of {expected}")))
+    match (result.synced, edge.stop.is_cancelled()) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            Err(Failure::work(format!("interrupted at block {tip} of {expected}")).after_result())
+        }
+        (false, false) => {
+            Err(Failure::work(format!("the sync ended at block {tip} instead of {expected}")).after_result())
+        }
     }
+}
+
+/// Whether the syncing node would begin at genesis. Reads an existing store, and leaves it as it is.
+fn is_fresh(dir: &Path) -> Result<(), Failure> {
+    let held = match Store::open_existing(dir, Network::Regtest, StoreOptions::default()) {
+        Ok(store) => store.view().tip.height.get(),
+        Err(StoreError::Absent { .. }) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    if held > 0 {
+        return Err(Failure::work(format!(
+            "data directory {} holds {held} Regtest blocks already, and the main job syncs a fresh node: give another \
+             --data-dir",
+            dir.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Mines the chain into memory.
@@ -119,6 +133,7 @@ fn mine(args: &LocalnetArgs, edge: &Edge) -> Result<(Arc<Store>, f64), Failure> 
     let chain = Store::in_memory(Network::Regtest, StoreOptions::default())?;
     let started = clock();
     let bar = edge.output.bar("mining", u64::from(args.blocks));
+    bar.say(&format!("mining {} blocks", args.blocks));
     let plan = Plan { blocks: args.blocks, body_bytes: args.body_bytes, seed: args.seed };
     let mined = extend(&chain, plan, &bar, &edge.stop)?;
     if mined < args.blocks {
@@ -150,6 +165,7 @@ async fn sync(
     let (node, handle) = local_node(identity(args.seed, 0)?, Arc::clone(store), &named).await?;
     running.push(edge.runtime.spawn(node.run()));
     let bar = edge.output.bar("syncing", u64::from(expected.height));
+    bar.say(&format!("syncing a fresh node from {} peers", args.peers));
     let milestones = follow(&handle, expected, started, &bar, &edge.stop).await;
     let seconds = started.elapsed().as_secs_f64();
     drop(bar);

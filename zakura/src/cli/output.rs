@@ -45,11 +45,11 @@ impl Output {
             .map_err(|error| Failure::work(format!("standard output: {error}: is its reader gone?")))
     }
 
-    /// Prints a failure: one line on standard error, and an object for a reader of JSON.
+    /// Prints a failure: one line on standard error, and an object for a reader of JSON who has no result.
     pub fn failure(self, failure: &Failure) {
         // Where standard error is gone too, the exit code still says it.
         let _ = writeln!(io::stderr().lock(), "error: {failure}");
-        if self.json {
+        if self.json && !failure.is_result_out() {
             let _ = self.line(&serde_json::json!({ "error": failure.to_string() }), "");
         }
     }

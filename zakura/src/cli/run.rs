@@ -1,11 +1,15 @@
 //! `zakura run`: a node that syncs and serves.
 
-use std::{env, fs, io, sync::Arc};
+use std::{
+    env, fs, io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use zakura_block_sync::ports::BlockStore;
 use zakura_header_sync::chain::BlockHash;
-use zakura_transport::{Identity, PeerEvent, PeerEventsError};
+use zakura_transport::{AddPeerError, BindError, Identity, PeerEvent, PeerEvents, PeerEventsError, PeerId};
 
 use super::{Bar, Edge, Failure, Tip, args::RunArgs};
 use crate::{
@@ -39,20 +43,23 @@ pub fn chain_id(network: Network) -> ChainId {
 pub fn execute(args: &RunArgs, edge: &Edge) -> Result<(), Failure> {
     args.check()?;
     let config = config(args)?;
+    is_free(args.listen)?;
+    let identity = Identity::load_or_create(&args.data_dir, args.network.name()).map_err(Failure::work)?;
+    is_another(identity.peer_id(), &config)?;
     let options = StoreOptions { no_pow: args.no_pow, ..StoreOptions::default() };
     let store = Arc::new(Store::open(&args.data_dir, args.network, options)?);
-    let identity = Identity::load_or_create(&args.data_dir, args.network.name()).map_err(Failure::work)?;
 
     edge.runtime.block_on(async {
         let builder = Node::builder(identity, chain_id(args.network), Arc::clone(&store)).config(config);
         let (node, handle) = builder.build().await.map_err(Failure::work)?;
+        let events = handle.peer_events();
         let listening = handle.local_peer().to_string();
         let running = edge.runtime.spawn(node.run());
         let watched = match edge
             .output
             .line(&Listening { listening: listening.clone() }, &format!("listening on {listening}"))
         {
-            Ok(()) => watch(args, edge, &handle).await,
+            Ok(()) => watch(args, edge, &handle, events).await,
             Err(failure) => Err(failure),
         };
         handle.stop();
@@ -81,13 +88,31 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     let mut config = Config::read(&path.display().to_string(), &text, env::vars()).map_err(Failure::usage)?;
     config.transport.listen = args.listen;
     config.transport.peers.extend(args.peers.iter().map(ToString::to_string));
+    config.check().map_err(Failure::usage)?;
     Ok(config)
 }
 
+/// Whether the address can be had. Asked before the store is opened, since opening it for writing alters its file.
+fn is_free(listen: SocketAddr) -> Result<(), Failure> {
+    UdpSocket::bind(listen).map(drop).map_err(|error| Failure::work(BindError::socket(listen, error)))
+}
+
+/// Whether every named peer is another node. Asked before the store is opened.
+fn is_another(own: PeerId, config: &Config) -> Result<(), Failure> {
+    match config.peers().map_err(Failure::usage)?.iter().any(|peer| peer.id == own) {
+        true => Err(Failure::usage(format!("--peer: {}", AddPeerError::Ourselves(own)))),
+        false => Ok(()),
+    }
+}
+
 /// Reports until the node is to stop.
-async fn watch(args: &RunArgs, edge: &Edge, handle: &NodeHandle) -> Result<(), Failure> {
+async fn watch(
+    args: &RunArgs,
+    edge: &Edge,
+    handle: &NodeHandle,
+    mut events: PeerEvents,
+) -> Result<(), Failure> {
     let mut committed = handle.blocks().committed();
-    let mut events = handle.peer_events();
     let bar = edge.output.bar("blocks", 0);
     let mut tip = committed.get();
     loop {

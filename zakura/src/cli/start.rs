@@ -1,6 +1,7 @@
 //! From the command line to a command, and from its end to an exit code.
 
 use std::{
+    env,
     io::{self, Write},
     process::ExitCode,
 };
@@ -36,7 +37,7 @@ pub struct Edge {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return explain(&error),
+        Err(error) => return explain(&error, Output::new(env::args_os().any(|arg| arg == "--json"))),
     };
     let output = Output::new(cli.json);
     ended(output, edge(output).and_then(|edge| dispatch(&cli.command, &edge)))
@@ -92,22 +93,22 @@ fn edge(output: Output) -> Result<Edge, Failure> {
 }
 
 /// Prints help where it was asked for, or says on one line what is wrong with the command line.
-fn explain(error: &clap::Error) -> ExitCode {
+fn explain(error: &clap::Error, output: Output) -> ExitCode {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let printed = io::stdout().write_all(text.as_bytes());
-            ended(Output::new(false), printed.map_err(Failure::work))
+            ended(output, printed.map_err(Failure::work))
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = io::stderr().write_all(text.as_bytes());
-            ended(Output::new(false), Err(Failure::usage("no command was given: choose one of these")))
+            ended(output, Err(Failure::usage("no command was given: choose one of these")))
         }
         _ => {
             let says = |line: &&str| !line.starts_with("Usage:") && !line.starts_with("For more information");
             let lines: Vec<_> = text.lines().take_while(says).collect();
             let what = Failure::usage(lines.join("\n").trim_start_matches("error: ")).to_string();
-            ended(Output::new(false), Err(Failure::usage(format!("{what} (see zakura --help)"))))
+            ended(output, Err(Failure::usage(format!("{what} (see zakura --help)"))))
         }
     }
 }
