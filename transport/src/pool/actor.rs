@@ -14,7 +14,7 @@ use crate::{
     quic::{Endpoint, Farewell, Incoming},
     routine::{TaskEnd, contain},
 };
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::{Instant, sleep_until, timeout_at},
@@ -78,7 +78,8 @@ pub(crate) struct Pool {
     terms: Arc<Terms>,
     registry: Registry,
     spawner: Spawner,
-    endpoint: Endpoint,
+    /// None while its port is free to be bound again.
+    endpoint: Option<Endpoint>,
     local_addr: SocketAddr,
     rebind_at: Option<Instant>,
     peers: BTreeMap<PeerId, Registered>,
@@ -103,7 +104,7 @@ impl Pool {
             terms: Arc::new(parts.terms),
             registry: parts.registry,
             spawner: parts.spawner,
-            endpoint: parts.endpoint,
+            endpoint: Some(parts.endpoint),
             local_addr: parts.local_addr,
             rebind_at: None,
             peers: BTreeMap::new(),
@@ -131,10 +132,12 @@ impl Pool {
                 },
                 () = sleep_until(wake) => self.rebind_if_due(),
                 Some(report) = self.inbox.recv() => self.on_report(report),
-                incoming = self.endpoint.accept(), if self.rebind_at.is_none() => match incoming {
+                incoming = accept(self.endpoint.as_ref()) => match incoming {
                     Some(incoming) => self.on_incoming(incoming),
                     None => {
                         tracing::error!("the QUIC endpoint's task has died: binding again");
+                        // It holds the port: the port is not free before the last connection of it has noticed, too.
+                        self.endpoint = None;
                         self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
                     }
                 },
@@ -150,7 +153,7 @@ impl Pool {
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let room = self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound;
-        let redial = self.redials.next().filter(|_| room).map(Instant::from_std);
+        let redial = self.redials.next().filter(|_| room && self.endpoint.is_some()).map(Instant::from_std);
         redial.into_iter().chain(self.rebind_at).fold(far, Instant::min)
     }
 
@@ -214,11 +217,12 @@ impl Pool {
     }
 
     fn dial_due(&mut self) {
+        let Some(endpoint) = self.endpoint.clone() else { return };
         while self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound {
             let Some(peer) = self.redials.take_due(Instant::now().into_std()) else { return };
             self.dialling = self.dialling.saturating_add(1);
             let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
-            let (endpoint, us) = (self.endpoint.clone(), self.us);
+            let (endpoint, us) = (endpoint.clone(), self.us);
             let deadline = Instant::now() + self.config.handshake_timeout;
             self.spawner.spawn("dial", async move {
                 let outcome = contain(dial(&endpoint, us, &terms, peer, deadline)).await;
@@ -334,7 +338,7 @@ impl Pool {
         let socket = self.config.socket.clone();
         match Endpoint::bind(&self.identity, self.local_addr, socket, &self.spawner) {
             Ok(endpoint) => {
-                self.endpoint = endpoint;
+                self.endpoint = Some(endpoint);
                 self.rebind_at = None;
             }
             Err(error) => {
@@ -353,13 +357,77 @@ impl Pool {
             self.tell(PeerEvent::Disconnected { peer: peer.info, reason: CloseReason::Local });
         }
         let Self { endpoint, reports, mut inbox, .. } = self;
-        endpoint.close();
+        if let Some(endpoint) = &endpoint {
+            endpoint.close();
+        }
         drop(reports);
         // Every dial, handshake and connection holds a sender of reports: when none is left, all have ended.
         let all = async { while inbox.recv().await.is_some() {} };
         if timeout_at(until, all).await.is_err() {
             tracing::warn!("shutdown: the grace is over before every session has ended");
         }
-        endpoint.halt(LINGER).await;
+        if let Some(endpoint) = endpoint {
+            endpoint.halt(LINGER).await;
+        }
+    }
+}
+
+async fn accept(endpoint: Option<&Endpoint>) -> Option<Incoming> {
+    match endpoint {
+        Some(endpoint) => endpoint.accept().await,
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Capabilities, wire::Limits};
+    use tokio::sync::broadcast::Receiver;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A pool on a loopback port, with its endpoint as it was at the start.
+    fn pool(seed: u8, spawner: &Spawner) -> (PeerAddr, Endpoint, Receiver<PeerEvent>, mpsc::Sender<Command>) {
+        let config = TransportConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0; 32], 0);
+        let identity = Identity::from_seed([seed; 32]).unwrap();
+        let endpoint = Endpoint::bind(&identity, config.listen, None, spawner).unwrap();
+        let local_addr = endpoint.local_addr().unwrap();
+        let (network_id, chain_id, offer) = (config.network_id, config.chain_id, Capabilities::NONE);
+        let (events, heard) = broadcast::channel(16);
+        let (commands, inbox) = mpsc::channel(4);
+        let here = PeerAddr { id: identity.peer_id(), addr: local_addr };
+        let pool = Pool::new(PoolParts {
+            identity,
+            config,
+            terms: Terms { network_id, chain_id, offer, limits: Limits::OURS },
+            registry: Registry::new(),
+            spawner: spawner.clone(),
+            endpoint: endpoint.clone(),
+            local_addr,
+            snapshot: Snapshot::default(),
+            events,
+            commands: inbox,
+        });
+        spawner.spawn("pool", pool.run());
+        (here, endpoint, heard, commands)
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_died_is_bound_again_at_its_own_port_and_peers_come_back() {
+        let spawner = Spawner::new();
+        let (_, first, mut here, commands) = pool(1, &spawner);
+        let (there, _endpoint, _heard, _there) = pool(2, &spawner);
+        commands.send(Command::Add(there)).await.unwrap();
+        let mut met = async || {
+            tokio::time::timeout(PATIENCE, async {
+                while !matches!(here.recv().await.unwrap(), PeerEvent::Connected(_)) {}
+            })
+            .await
+            .expect("they meet");
+        };
+        met().await;
+        first.halt(Duration::ZERO).await;
+        met().await;
     }
 }
