@@ -1,8 +1,11 @@
 //! What a command prints: its result on standard output, its progress on standard error.
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 use zakura_header_sync::chain::BlockRef;
 
@@ -57,8 +60,13 @@ impl Output {
     /// A progress bar on standard error; invisible unless that is a terminal.
     #[must_use]
     pub fn bar(self, what: &'static str, total: u64) -> Bar {
-        let template = "{msg:>10} [{bar:40}] {human_pos}/{human_len} {per_sec} eta {eta}";
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let template = "{msg:>10} [{wide_bar}] {human_pos}/{human_len} {rate} eta {eta}";
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+                // A text in memory takes every word.
+                let _ = write!(text, "{:.0}/s", state.per_sec());
+            });
         Bar(ProgressBar::new(total).with_style(style).with_message(what))
     }
 }
