@@ -98,6 +98,26 @@ async fn the_smaller_dialler_replaces_and_the_old_teardown_leaves_it_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_without_a_place_does_not_cost_the_connection_that_stands() {
+    let (small, large) = ordered_seeds();
+    let only_dials = TransportConfig { max_inbound: 1, ..config() };
+    let mut node = start_with(large, Echo(vec![news()]), only_dials).await;
+    let other = endpoint(9);
+    let _fills_the_place = meet(&other, 9, node.handle.local_addr(), paced()).await;
+    node.connected().await;
+    let raw = endpoint(small);
+    node.handle.add_peer(peer(&raw, small)).await.unwrap();
+    let ours = accept(&raw, paced()).await;
+    let incumbent = node.connected().await;
+    let theirs = dial(&raw, node.handle.local_addr()).await;
+    hello(&theirs, &RawHello::honest(small, paced())).await;
+    assert_eq!(closed(&theirs).await, (1, "admission".into()));
+    assert!(ours.close_reason().is_none());
+    assert!(node.handle.peers().contains(&incumbent));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_restarts_with_its_identity_is_back_at_once() {
     let mut a = start(1, Echo(vec![news()])).await;
     let b = start(2, Echo(vec![news()])).await;

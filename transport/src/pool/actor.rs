@@ -245,23 +245,29 @@ impl Pool {
             Direction::Inbound => id,
             Direction::Outbound => self.us,
         };
-        if let Some(incumbent) = self.peers.get(&id) {
+        let holder = self.peers.get(&id).map(|incumbent| {
             let holder = Contender { initiator: incumbent.initiator, ip: incumbent.info.addr.ip() };
-            match judge(holder, incumbent.since.elapsed(), Contender { initiator, ip: addr.ip() }) {
-                Verdict::Replace => self.drop_peer(id, CloseReason::Duplicate, Farewell::DUPLICATE),
-                Verdict::Refuse => return refuse(Farewell::DUPLICATE, CloseReason::Duplicate),
-                Verdict::RefuseAndEvict => {
-                    self.drop_peer(id, CloseReason::Duplicate, Farewell::NEUTRAL);
-                    return refuse(Farewell::DUPLICATE, CloseReason::Duplicate);
-                }
-            }
-        }
+            (judge(holder, incumbent.since.elapsed(), Contender { initiator, ip: addr.ip() }), incumbent)
+        });
         let most = match direction {
             Direction::Inbound => self.config.max_inbound,
             Direction::Outbound => self.config.max_outbound,
         };
-        if self.count(direction) >= most {
-            return refuse(Farewell::ADMISSION, CloseReason::Full);
+        // Judged before anyone is dropped: a newcomer without a place must not cost us the incumbent. The place that the
+        // incumbent would leave counts as free.
+        let freed = holder.as_ref().is_some_and(|(_, incumbent)| incumbent.info.direction == direction);
+        let is_full = self.count(direction).saturating_sub(usize::from(freed)) >= most;
+        match holder.map(|(verdict, _)| verdict) {
+            Some(Verdict::Refuse) => return refuse(Farewell::DUPLICATE, CloseReason::Duplicate),
+            Some(Verdict::RefuseAndEvict) => {
+                self.drop_peer(id, CloseReason::Duplicate, Farewell::NEUTRAL);
+                return refuse(Farewell::DUPLICATE, CloseReason::Duplicate);
+            }
+            Some(Verdict::Replace) | None if is_full => {
+                return refuse(Farewell::ADMISSION, CloseReason::Full);
+            }
+            Some(Verdict::Replace) => self.drop_peer(id, CloseReason::Duplicate, Farewell::DUPLICATE),
+            None => {}
         }
         let (connection, capabilities) = (Fence::mint(), met.agreed.capabilities);
         let info = PeerInfo { id, addr, direction, connection, capabilities };
