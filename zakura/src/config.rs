@@ -21,6 +21,10 @@ const INBOUND_PEER: ByteSize = ByteSize::mib(6);
 /// QUIC windows that one outbound peer may fill: 6 MB in, 2 MB out.
 const OUTBOUND_PEER: ByteSize = ByteSize::mib(8);
 
+/// Connections a node may have at most. Each session keeps room in its reactor's queue of 2,048 events for its last
+/// word; at half of that there is always room for all the others.
+const MAX_CONNECTIONS: usize = 1_024;
+
 /// The prefix of environment variables that are settings.
 const PREFIX: &str = "ZAKURA_";
 
@@ -174,6 +178,11 @@ pub enum ConfigError {
         /// Places for them.
         limit: usize,
     },
+    /// More connections than a node can hold.
+    #[error(
+        "transport.max_inbound and transport.max_outbound add up to {0} connections, more than {MAX_CONNECTIONS}: lower one"
+    )]
+    TooManyConnections(usize),
     /// The worst case exceeds the limit.
     #[error(
         "peers and sync could fill {worst}, more than node.memory_limit of {limit}: lower transport.max_inbound \
@@ -279,6 +288,10 @@ impl Config {
         if named > self.transport.max_outbound {
             return Err(ConfigError::Crowded { named, limit: self.transport.max_outbound });
         }
+        let connections = self.transport.max_inbound.saturating_add(self.transport.max_outbound);
+        if connections > MAX_CONNECTIONS {
+            return Err(ConfigError::TooManyConnections(connections));
+        }
         let (worst, limit) = (self.memory_envelope(), self.node.memory_limit);
         if worst > limit {
             return Err(ConfigError::OverMemory {
@@ -353,6 +366,8 @@ mod tests {
         let mut config = Config::recommended();
         assert!(config.check().is_ok());
         config.transport.max_inbound = 100_000;
+        assert!(matches!(config.check(), Err(ConfigError::TooManyConnections(100_016))));
+        config.transport.max_inbound = 1_000;
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("transport.max_inbound") && error.contains("node.memory_limit"), "{error}");
     }

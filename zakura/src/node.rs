@@ -14,6 +14,11 @@ use zakura_transport::{
 /// How long [`Node::run`] waits for everything to end once the stop was asked for.
 pub const STOP_GRACE: Duration = Duration::from_secs(4);
 
+/// The part of [`STOP_GRACE`] that connections have to end; the rest is for what runs below them.
+const CLOSE_GRACE: Duration = Duration::from_secs(3);
+
+const _: () = assert!(CLOSE_GRACE.as_secs() < STOP_GRACE.as_secs());
+
 /// Sessions the work pool holds at once; beyond it, work is refused as busy and tried again.
 const WORK_SESSIONS: usize = 64;
 
@@ -221,7 +226,7 @@ impl Node {
         // Whoever holds a handle hears that the node ends.
         stop.cancel();
         let deadline = tokio::time::Instant::now() + STOP_GRACE;
-        transport.shutdown(STOP_GRACE).await;
+        transport.shutdown(CLOSE_GRACE).await;
         drop(transport);
         let report = engine.end(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
         match broken {
