@@ -324,7 +324,8 @@ fn settings_are_checked_before_anything_begins() {
         ("nonsense", &["zakura.toml", "line 1"][..]),
         ("[transport]\nlissen = 1", &["zakura.toml", "lissen", "`listen`"]),
         ("[transport]\npeers = [\"x\"]", &["transport.peers", "lacks an '@'"]),
-        ("[transport]\nmax_inbound = 100000", &["transport.max_inbound (100000)", "node.memory_limit"]),
+        ("[transport]\nmax_inbound = 1000", &["transport.max_inbound (1000)", "node.memory_limit"]),
+        ("[transport]\nmax_inbound = 2000", &["2016 connections", "lower one"]),
         ("[block_sync]\nretained = \"8 MB\"", &["block_sync.retained", "64 MiB"]),
         ("[block_sync]\nretained = -1", &["block_sync.retained", "`-1`", "64 MiB"]),
     ] {

@@ -43,8 +43,12 @@ pub(super) struct Opening {
 impl Opening {
     /// Looks again; true once and for all when bodies may be asked for.
     pub(super) fn look(&mut self, now: Instant, picture: Picture) -> bool {
-        if self.is_over || picture.sessions == 0 {
-            return self.is_over;
+        if self.is_over {
+            return true;
+        }
+        if picture.sessions == 0 {
+            (self.began, self.stands) = (None, None);
+            return false;
         }
         let began = *self.began.get_or_insert(now);
         let (_, since) = self.stands.filter(|(seen, _)| *seen == picture).unwrap_or((picture, now));
@@ -91,6 +95,16 @@ mod tests {
         assert!(opening.look(start + QUIET / 2 + QUIET, picture(2, 100, 100)));
         assert!(opening.look(start + QUIET * 2, picture(3, 101, 900)), "it is over for good");
         assert_eq!(opening.until(), None);
+    }
+
+    #[test]
+    fn when_everybody_has_left_there_is_nothing_to_wake_for() {
+        let (mut opening, start) = (Opening::default(), start());
+        assert!(!opening.look(start, picture(1, 100, 100)));
+        assert!(!opening.look(start + QUIET * 2, picture(0, 100, 100)));
+        assert_eq!(opening.until(), None);
+        assert!(!opening.look(start + QUIET * 9, picture(1, 100, 100)), "it begins anew");
+        assert!(opening.look(start + QUIET * 10, picture(1, 100, 100)));
     }
 
     #[test]
