@@ -18,8 +18,8 @@ use zakura_transport::{
 /// Events on their way from all sessions to the reactor; one place of each session's is kept for its last.
 const EVENTS: usize = 2_048;
 
-/// Instructions on their way to one session: it has one read open at most, and is convicted once.
-const INSTRUCTIONS: usize = 8;
+/// Instructions on their way to one session: it has one read open at most, is convicted once, and doubted once a check.
+const INSTRUCTIONS: usize = 32;
 
 /// Fetches and serves block bodies, one session a peer (stream kind 6).
 pub struct BlockSync {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use support::{
     node::{Link, Node, id},
     script::{Answer, follow, forge_one, hear, honest, say, status},
-    toy::{Chain, Store, height},
+    toy::{Chain, Store, height, strange},
 };
 use zakura_block_sync::wire::{Message, Span};
 use zakura_transport::{Exit, FaultClass, Session};
@@ -52,6 +52,21 @@ async fn a_forged_body_convicts_its_deliverer_and_is_fetched_elsewhere() {
     let convictions = stage.node.handle.status().convictions;
     let of: Vec<_> = convictions.iter().map(|conviction| (conviction.peer, conviction.rule)).collect();
     assert_eq!(of, [(id(ROGUE), violation.rule())]);
+}
+
+#[tokio::test]
+async fn junk_of_unknown_rules_costs_seconds_at_most_and_raises_no_alarm() {
+    let chain = Chain::genesis().grow(400, 1, |_| 500);
+    let theirs = chain.clone();
+    let script = move |span| Answer::Bodies(honest(&theirs, span).iter().map(strange).collect());
+    let stage = beside_a_rogue(&chain, script).await;
+    let start = tokio::time::Instant::now();
+    stage.node.reach(chain.tip()).await;
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert_unblamed(&stage);
+    let (status, rogue) = (stage.node.handle.status(), stage.node.progress(id(ROGUE)));
+    assert_eq!((status.alarm, status.convictions), (None, vec![]));
+    assert!(rogue.connected, "{rogue:#?}");
 }
 
 #[tokio::test]

@@ -53,12 +53,23 @@ pub(crate) enum Input {
         /// Which, and what is wrong with it.
         evidence: String,
     },
+    /// Bodies it delivered cannot be judged here, and others may have better ones: it is not asked for them for a while,
+    /// longer each time. No blame, but they were of no use.
+    Doubt {
+        /// The highest of them.
+        highest: Height,
+        /// Their bytes.
+        bytes: u64,
+        /// How often it has brought one of them by now.
+        strikes: u32,
+    },
 }
 
 impl Command for Input {
     fn overflow(&self) -> Overflow {
         match self {
             Self::Bodies { .. } | Self::Convict { .. } => Overflow::Park,
+            Self::Doubt { .. } => Overflow::Coalesce,
         }
     }
 }

@@ -84,6 +84,8 @@ pub(crate) struct PeerMachine {
     /// Whether it has brought a body since it was last doubted: until then it is asked one thing at a time.
     is_proven: bool,
     detour: Option<Detour>,
+    /// Heights below are not asked of it until then: what it brought there could not be judged.
+    doubt: Option<(Height, Instant)>,
     parked_until: Option<Instant>,
     parks: u32,
     overdrafts: u32,
@@ -108,6 +110,7 @@ impl PeerMachine {
             applied_at: None,
             is_proven: false,
             detour: None,
+            doubt: None,
             parked_until: None,
             parks: 0,
             overdrafts: 0,
@@ -231,7 +234,8 @@ impl PeerMachine {
         } else {
             Height::GENESIS
         };
-        status.low.max(above).max(lane)
+        let doubted = self.doubt.map_or(Height::GENESIS, |(above, _)| above);
+        status.low.max(above).max(lane).max(doubted)
     }
 }
 
@@ -271,12 +275,22 @@ impl Machine for PeerMachine {
         }
     }
 
-    fn handle_input(&mut self, _now: Instant, input: Input) {
+    fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Bodies { start, bodies } => self.serving.bodies(start, bodies),
             Input::Convict { evidence } => {
                 let violation = Violation::proven_invalid("body does not match its header", evidence);
                 self.exit = Some(Exit::Violation(violation));
+            }
+            Input::Doubt { highest, bytes, strikes } => {
+                let above = highest.next().unwrap_or(Height::MAX);
+                let until = now.checked_add(patience::detour(strikes)).unwrap_or(now);
+                let known = self.doubt.unwrap_or((above, until));
+                self.doubt = Some((known.0.max(above), known.1.max(until)));
+                self.is_proven = false;
+                self.asking.window.failed();
+                self.useless(now, bytes);
+                self.news.push_back(News::Disappointed(self.pulse()));
             }
         }
     }
@@ -286,6 +300,7 @@ impl Machine for PeerMachine {
         if let Some(detour) = &mut self.detour {
             detour.until.take_if(|until| *until <= now);
         }
+        self.doubt.take_if(|(_, until)| *until <= now);
         if self.parked_until.take_if(|until| *until <= now).is_some() {
             self.announce();
         }
@@ -368,6 +383,7 @@ impl Machine for PeerMachine {
             (self.advert.due(), "say what we have"),
             (self.parked_until, "ask a parked peer again"),
             (self.detour.as_ref().and_then(|detour| detour.until), "ask again for what was refused"),
+            (self.doubt.map(|(_, until)| until), "ask again for what could not be judged"),
             (self.asking.next_deadline().filter(|_| is_charged), "a body is late"),
             (self.asking.starves_at().filter(|_| is_charged), "the peer makes no progress"),
         ];
@@ -610,6 +626,23 @@ mod tests {
         world.machine.handle_input(world.now, Input::Convict { evidence: "block 7".into() });
         let Some(Exit::Violation(violation)) = world.machine.poll_exit() else { panic!("no exit") };
         assert_eq!(violation.evidence(), "block 7");
+    }
+
+    #[test]
+    fn a_peer_keeps_away_from_what_it_brought_in_vain() {
+        let mut world = World::with_peer(128, 64);
+        let lowest = |world: &mut World| *world.machine.poll_demand(world.now).unwrap().servable.start();
+        assert_eq!(lowest(&mut world), 0);
+        let doubt = |highest: u32, strikes| Input::Doubt { highest: height(highest), bytes: 500, strikes };
+        world.machine.handle_input(world.now, doubt(9, 2));
+        world.machine.handle_input(world.now, doubt(7, 1));
+        world.settle();
+        assert_eq!(lowest(&mut world), 10, "what lies above it may be asked for");
+        world.pass(SECOND * 3 / 2);
+        assert_eq!(lowest(&mut world), 10);
+        world.pass(SECOND);
+        assert_eq!(lowest(&mut world), 0);
+        assert_eq!((world.machine.tolerance.spent(), world.machine.exit.is_none()), (2, true));
     }
 
     #[test]

@@ -116,15 +116,16 @@ impl Actor {
         if self.state.wants_resync() {
             self.state.resync(self.store.acknowledged());
         }
+        // Before the queue, so that who is to keep away from a height hears it before the height is there for the taking.
+        for (mailbox, input) in self.state.take_mail() {
+            // A routine that is gone wants no mail; one whose mailbox is full ends by itself.
+            let _ = mailbox.send(input);
+        }
         for change in self.state.take_queue_changes(now()) {
             tell(&self.queue, change);
         }
         while let Some(order) = self.state.next_order() {
             jobs.push(begin(order, &self.store, &self.pool));
-        }
-        for (mailbox, input) in self.state.take_mail() {
-            // A routine that is gone wants no mail; one whose mailbox is full ends by itself.
-            let _ = mailbox.send(input);
         }
     }
 

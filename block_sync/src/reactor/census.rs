@@ -34,6 +34,12 @@ struct Session {
     range: Option<HeightRange>,
 }
 
+impl Session {
+    fn is_hopeful(&self, now: Instant) -> bool {
+        !self.has_spoken && now.saturating_duration_since(self.joined) < HOPE
+    }
+}
+
 /// Sessions and peers.
 #[derive(Debug, Default)]
 pub(super) struct Census {
@@ -95,9 +101,14 @@ impl Census {
 
     /// Sessions so new that they may yet say they have it.
     pub(super) fn hopeful(&self, now: Instant) -> u32 {
-        let is_new =
-            |session: &&Session| !session.has_spoken && now.saturating_duration_since(session.joined) < HOPE;
-        u32::try_from(self.sessions.values().filter(is_new).count()).unwrap_or(u32::MAX)
+        let new = self.sessions.values().filter(|session| session.is_hopeful(now));
+        u32::try_from(new.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a peer besides these has `height` and may be asked, or may yet say so.
+    pub(super) fn others_have(&self, now: Instant, height: Height, besides: &[PeerId]) -> bool {
+        let mut others = self.sessions.values().filter(|session| !besides.contains(&session.peer));
+        others.any(|other| other.is_hopeful(now) || other.range.is_some_and(|range| range.contains(height)))
     }
 
     /// A body of this peer was kept.

@@ -347,6 +347,15 @@ impl Sequencer {
         }
     }
 
+    /// What was deferred from `lowest` up may be asked for now.
+    pub(super) fn hasten(&mut self, now: Instant, lowest: Height) {
+        for height in self.deferred.range(lowest..) {
+            if let Some(Entry { stage: Stage::Deferred(until), .. }) = self.entries.get_mut(height) {
+                *until = now.min(*until);
+            }
+        }
+    }
+
     /// The good bodies that continue the committed one, as many as fit; at least one if there is one.
     pub(super) fn next_run(&mut self, max_blocks: usize, max_bytes: u64) -> Vec<Body> {
         let (mut run, mut bytes, mut next) = (Vec::new(), 0_u64, self.committed.height.next());

@@ -5,6 +5,7 @@
 use super::{
     census::Census,
     opening::{Opening, Picture},
+    puzzle::Puzzles,
     reading::Reading,
     retry::Retry,
     sequencer::{Delivery, QueueChange, Receipt, Sequencer, Source},
@@ -16,7 +17,7 @@ use crate::{
     ports::{Body, BodyVerdict, Commit, Missing},
 };
 use bytes::Bytes;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use zakura_header_sync::{
     chain::{BlockRef, Height},
     ports::HeaderView,
@@ -28,12 +29,6 @@ const CHECK_BLOCKS: usize = 64;
 
 /// Bytes in one check job, or one body.
 const CHECK_BYTES: u64 = 2 * 1024 * 1024;
-
-/// How long a body of unknown rules is left alone.
-const UNSUPPORTED_WAIT: Duration = Duration::from_secs(60);
-
-/// How long a body is left alone whose check broke down.
-const BROKEN_WAIT: Duration = Duration::from_secs(1);
 
 /// Something to be done off the reactor.
 #[derive(Debug)]
@@ -74,14 +69,13 @@ pub(crate) struct State {
     resync_due: bool,
     pub(super) plan_retry: Retry,
     pub(super) commit_retry: Retry,
-    /// A body that cannot be judged here, and why.
-    pub(super) puzzle: Option<(Height, String)>,
+    pub(super) puzzles: Puzzles,
     /// The most bodies missing at a time since none was.
     backlog: u64,
     /// The floor, and since when it stands.
     floor: (Height, Instant),
     pub(super) carrier: Option<(Height, PeerId)>,
-    mail: Vec<(Mailbox<Input>, Input)>,
+    pub(super) mail: Vec<(Mailbox<Input>, Input)>,
 }
 
 impl State {
@@ -101,7 +95,7 @@ impl State {
             resync_due: false,
             plan_retry: Retry::default(),
             commit_retry: Retry::default(),
-            puzzle: None,
+            puzzles: Puzzles::default(),
             carrier: None,
             mail: Vec::new(),
             config,
@@ -113,7 +107,7 @@ impl State {
     pub(crate) fn on_event(&mut self, now: Instant, Event { session, news }: Event) {
         match news {
             News::Joined { peer, mailbox } => self.census.join(now, session, peer, mailbox),
-            News::Useful(range) => self.census.set_range(session, range),
+            News::Useful(range) => self.on_useful(now, session, range),
             News::CarriesFloor(height) => {
                 self.carrier = self.census.peer(session).map(|peer| (height, peer));
             }
@@ -159,7 +153,7 @@ impl State {
     pub(crate) fn resync(&mut self, committed: BlockRef) {
         self.resync_due = false;
         self.epoch = self.epoch.wrapping_add(1);
-        self.puzzle = None;
+        self.puzzles.clear();
         self.sequencer.reset(committed);
     }
 
@@ -172,6 +166,7 @@ impl State {
                 for (at, delivery, verdict) in verdicts {
                     self.on_checked(now, at, delivery, verdict);
                 }
+                self.post_doubts();
             }
             Done::Committed(answer) => self.on_committed(now, answer),
             Done::Read { session, start, answer } => {
@@ -231,11 +226,10 @@ impl State {
         if !self.sequencer.checked(at, &delivery) {
             return;
         }
-        let (reason, wait) = match verdict {
+        match verdict {
             Ok(BodyVerdict::Valid) => {
                 self.sequencer.accept(at, delivery);
-                self.puzzle.take_if(|(height, _)| *height == at.height);
-                return;
+                self.puzzles.solved(at.height);
             }
             Ok(BodyVerdict::Invalid { reason }) => {
                 let Source { session, peer } = delivery.from;
@@ -247,14 +241,10 @@ impl State {
                 if let Some(mailbox) = self.census.mailbox(session) {
                     self.mail.push((mailbox.clone(), Input::Convict { evidence }));
                 }
-                return;
             }
-            Ok(BodyVerdict::Unsupported { reason }) => (reason, UNSUPPORTED_WAIT),
-            Err(reason) => (reason, BROKEN_WAIT),
-        };
-        tracing::error!(block = %at, %reason, "a body cannot be judged here; is this node up to date?");
-        self.sequencer.defer(at, now.checked_add(wait).unwrap_or(now));
-        self.puzzle = Some((at.height, reason));
+            Ok(BodyVerdict::Unsupported { reason }) => self.on_unsupported(now, at, &delivery, reason),
+            Err(reason) => self.on_broken(now, at, reason),
+        }
     }
 
     fn on_committed(&mut self, now: Instant, answer: Result<Commit, String>) {
@@ -263,6 +253,7 @@ impl State {
             Ok(Commit::Committed(at)) => {
                 self.commit_retry.worked();
                 self.sequencer.advance(at);
+                self.puzzles.forget_to(at.height);
             }
             Ok(Commit::Stale) => {
                 self.commit_retry.failed(now, "the chain changed under a commit".to_owned());
@@ -388,12 +379,13 @@ impl State {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test fails the test")]
 mod tests {
-    use super::*;
+    use super::{super::puzzle::UNSUPPORTED_WAIT, *};
     use crate::{
         machine::Pulse,
         ports::Wanted,
         status::{Conviction, SyncVerdict},
     };
+    use std::time::Duration;
     use zakura_header_sync::chain::{BlockHash, HeightRange, Work};
     use zakura_transport::routine::inlet;
 
@@ -423,16 +415,22 @@ mod tests {
         /// One peer that has everything; nothing is committed and nothing planned.
         fn new(tip: u32) -> Self {
             let now = now();
-            let mut state = State::new(now, BlockSyncConfig::recommended(), view(tip), at(0));
-            let session = Fence::mint();
-            let mailbox = inlet(4).0;
-            state.on_event(now, Event { session, news: News::Joined { peer: peer(), mailbox } });
-            let range = HeightRange::new(at(0).height, at(tip).height);
-            state.on_event(now, Event { session, news: News::Useful(range) });
+            let state = State::new(now, BlockSyncConfig::recommended(), view(tip), at(0));
+            let mut world = Self { state, session: Fence::mint(), now };
+            world.session = world.join(peer());
             // The opening is over before the tests begin.
-            state.take_queue_changes(now - Duration::from_secs(60));
-            state.take_queue_changes(now);
-            Self { state, session, now }
+            world.state.take_queue_changes(now - Duration::from_secs(60));
+            world.state.take_queue_changes(now);
+            world
+        }
+
+        /// A further peer that has everything.
+        fn join(&mut self, peer: PeerId) -> Fence {
+            let (session, mailbox) = (Fence::mint(), inlet(4).0);
+            self.state.on_event(self.now, Event { session, news: News::Joined { peer, mailbox } });
+            let range = HeightRange::new(at(0).height, self.state.view.tip.height);
+            self.state.on_event(self.now, Event { session, news: News::Useful(range) });
+            session
         }
 
         /// Answers the plan that must be due.
@@ -453,10 +451,27 @@ mod tests {
         }
 
         fn deliver(&mut self, number: u32) {
-            let raw = Bytes::from(vec![0; 100]);
+            self.bring(self.session, number, 0);
+        }
+
+        /// A body with this filling comes from a session.
+        fn bring(&mut self, session: Fence, number: u32, filling: u8) {
+            let raw = Bytes::from(vec![filling; 100]);
             let delivered = Delivered { at: at(number), raw, in_time: true, pulse: Pulse::default() };
-            let news = News::Delivered(Box::new(delivered));
-            self.state.on_event(self.now, Event { session: self.session, news });
+            self.state.on_event(self.now, Event { session, news: News::Delivered(Box::new(delivered)) });
+        }
+
+        /// A body of unknown rules comes from a session and is checked; how many heights may be asked for then.
+        fn puzzle(&mut self, session: Fence, number: u32, filling: u8) -> usize {
+            self.bring(session, number, filling);
+            self.check(BodyVerdict::Unsupported { reason: "version 99".to_owned() });
+            self.state.take_queue_changes(self.now).len()
+        }
+
+        fn is_alarmed(&self) -> bool {
+            let status = self.state.status();
+            assert_eq!(status.convictions, [], "unknown rules are nobody's fault");
+            status.alarm.is_some() && matches!(status.verdict, SyncVerdict::Unsupported { .. })
         }
 
         fn check(&mut self, verdict: BodyVerdict) {
@@ -563,6 +578,54 @@ mod tests {
         assert_eq!(world.state.take_queue_changes(world.now), []);
         world.now += UNSUPPORTED_WAIT;
         assert_eq!(world.state.take_queue_changes(world.now).len(), 1);
+    }
+
+    #[test]
+    fn junk_of_unknown_rules_holds_up_nobody_who_has_the_body() {
+        let mut world = World::new(1);
+        world.join(PeerId::new([8; 32]));
+        world.plan_all();
+        assert_eq!(world.puzzle(world.session, 1, 6), 1, "asked for again at once");
+        assert!(!world.is_alarmed());
+        let mail = world.state.take_mail();
+        assert!(matches!(mail[..], [(_, Input::Doubt { .. })]), "who brought it is to keep away: {mail:?}");
+        world.deliver(1);
+        world.check(BodyVerdict::Valid);
+        world.commit(Commit::Committed(at(1)));
+        assert_eq!((world.state.status().verdict, world.state.status().alarm), (SyncVerdict::AtTip, None));
+    }
+
+    #[test]
+    fn two_peers_with_the_same_unknown_rules_are_believed() {
+        let mut world = World::new(1);
+        let others = [8, 9].map(|id| world.join(PeerId::new([id; 32])));
+        let again = world.join(peer());
+        world.plan_all();
+        assert_eq!(world.puzzle(world.session, 1, 6), 1);
+        assert_eq!(world.puzzle(again, 1, 6), 1, "the same peer's second word proves nothing");
+        assert_eq!(world.puzzle(others[0], 1, 7), 1, "another body is no confirmation");
+        assert_eq!(world.puzzle(others[1], 1, 7), 0);
+        assert!(world.is_alarmed());
+        world.now += UNSUPPORTED_WAIT;
+        assert_eq!(world.state.take_queue_changes(world.now).len(), 1);
+    }
+
+    #[test]
+    fn an_only_peers_unknown_rules_are_fetched_now_and_then_until_another_comes() {
+        let mut world = World::new(2);
+        world.plan_all();
+        assert_eq!(world.puzzle(world.session, 1, 6), 0);
+        assert!(world.is_alarmed() && world.state.take_mail().is_empty());
+        assert_eq!(world.puzzle(world.session, 2, 6), 0, "nothing above is of use before that is solved");
+        world.now += UNSUPPORTED_WAIT;
+        assert_eq!(world.state.take_queue_changes(world.now).len(), 1, "the lowest first");
+        assert_eq!(world.puzzle(world.session, 1, 6), 0);
+        let other = world.join(PeerId::new([8; 32]));
+        assert_eq!(world.state.take_queue_changes(world.now).len(), 2, "there is somebody else to ask");
+        (1..=2).for_each(|number| world.bring(other, number, 0));
+        world.check(BodyVerdict::Valid);
+        world.commit(Commit::Committed(at(2)));
+        assert_eq!((world.state.status().verdict, world.state.status().alarm), (SyncVerdict::AtTip, None));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl State {
             }
             Foremost::Unchecked => SyncVerdict::Verifying,
             Foremost::Deferred(height) => {
-                let reason = self.puzzle.as_ref().map(|(_, reason)| reason.clone()).unwrap_or_default();
+                let reason = self.puzzles.held().map(|(_, reason)| reason.to_owned()).unwrap_or_default();
                 SyncVerdict::Unsupported { height, reason }
             }
             Foremost::Missing(_) if self.census.is_empty() => SyncVerdict::NoPeers,
@@ -43,8 +43,10 @@ impl State {
     }
 
     fn alarm(&self) -> Option<String> {
-        let puzzle = self.puzzle.as_ref();
-        let puzzle = puzzle.map(|(height, reason)| format!("block {height} cannot be judged here: {reason}"));
+        let puzzle = self
+            .puzzles
+            .held()
+            .map(|(height, reason)| format!("block {height} cannot be judged here: {reason}"));
         let store = |what: &str, reason: Option<&str>| reason.map(|reason| format!("{what}: {reason}"));
         puzzle
             .or_else(|| store("the store cannot commit", self.commit_retry.reason()))

@@ -70,6 +70,16 @@ fn filling(at: usize) -> u8 {
     u8::try_from(at % 250).unwrap()
 }
 
+/// The first byte of content whose rules no store knows.
+const STRANGE: u8 = 254;
+
+/// The block with a content of unknown rules under the same header.
+pub fn strange(raw: &Bytes) -> Bytes {
+    let mut raw = raw.to_vec();
+    raw[HEADER] = STRANGE;
+    raw.into()
+}
+
 /// The block with another content under the same header.
 pub fn forged(raw: &Bytes) -> Bytes {
     let mut raw = raw.to_vec();
@@ -157,7 +167,7 @@ impl BlockStore for Store {
 
     fn check(&self, at: BlockRef, raw: &Bytes) -> BodyVerdict {
         let number = at.height.get() as usize;
-        if self.0.borrow().unknown.contains(&number) {
+        if self.0.borrow().unknown.contains(&number) || raw.get(HEADER) == Some(&STRANGE) {
             return BodyVerdict::Unsupported { reason: "a transaction of version 99".to_owned() };
         }
         if raw[HEADER..].iter().all(|byte| *byte == filling(number)) {
