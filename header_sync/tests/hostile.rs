@@ -255,6 +255,25 @@ async fn an_endless_branch_of_low_work_fills_no_more_than_its_bound() {
     node.reach(honest.chain.tip()).await;
 }
 
+#[tokio::test]
+async fn a_made_up_branch_towards_a_true_tip_closes_it_to_nobody() {
+    let ours = grow(&genesis(), 5_000, 2, 200);
+    let theirs = grow(&ours, 50, 2, 1);
+    let made_up = grow(&genesis(), 5_049, 3, 1);
+    let node = Node::new(1, Toy::new(&ours));
+    let (_link, mut liar) = node.join_by_hand(66);
+    liar.advertise(tip(&theirs)).await;
+    serve_branch(&mut liar, &made_up, 1, 3).await;
+    let last = asked(&mut liar).await;
+    let honest = Node::new(2, Toy::new(&theirs));
+    let _honest = node.join(&honest);
+    node.wait("known", |status| status.peers.iter().filter(|peer| peer.tip.is_some()).count() == 2).await;
+    liar.say(Message::Headers(page(&last, &made_up, 3_001, 1_000))).await;
+    node.reach(tip(&theirs)).await;
+    assert_eq!(node.from(honest.id), 50);
+    assert_eq!(convicted(&node), [], "useless is not guilty");
+}
+
 async fn breaks(
     answer: impl FnOnce(&GetHeaders, &[bytes::Bytes]) -> Message,
 ) -> (&'static str, Vec<&'static str>) {

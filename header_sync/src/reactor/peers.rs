@@ -13,7 +13,7 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     /// What it advertises, if it may be asked.
     pub(super) tip: Option<BlockRef>,
-    /// The advertised tip it turned out not to serve.
+    /// The advertised tip it turned out not to lead to.
     disowned: Option<BlockRef>,
     /// When its outstanding order went out.
     ordered_at: Option<Instant>,
@@ -65,11 +65,6 @@ impl Peer {
     pub(super) fn rest(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));
     }
-
-    /// It refuses its own advertised tip: no target until it advertises another.
-    pub(super) const fn disown(&mut self, target: BlockRef) {
-        self.disowned = Some(target);
-    }
 }
 
 /// Every live session, by generation.
@@ -100,6 +95,13 @@ impl Peers {
 
     pub(super) fn get_mut(&mut self, session: Fence) -> Option<&mut Peer> {
         self.0.get_mut(&session)
+    }
+
+    /// It does not lead to the tip it advertises: no target until it advertises another.
+    pub(super) fn disown(&mut self, session: Fence, target: BlockRef) {
+        if let Some(peer) = self.0.get_mut(&session) {
+            peer.disowned = Some(target);
+        }
     }
 
     /// The sessions that lead to each advertised tip.

@@ -162,9 +162,7 @@ impl State {
             // It knows its tip no more, or forks below our finalized floor. It speaks for itself: others may lead there.
             Failure::TargetNotRetained | Failure::NoIntersection => {
                 self.targets.disown(&tip, session);
-                if let Some(peer) = self.peers.get_mut(session) {
-                    peer.disown(tip);
-                }
+                self.peers.disown(session, tip);
             }
         }
     }
@@ -388,8 +386,13 @@ impl State {
                 }
             }
         }
-        if self.storing.is_none() {
-            let deliverers = self.targets.evict(now, SHORT_REFUSAL);
+        if self.storing.is_none()
+            && let Some((tip, deliverers)) = self.targets.evict(now, SHORT_REFUSAL)
+        {
+            // If nobody else leads there, they may try again after the refusal.
+            if self.targets.is_open(&tip) {
+                deliverers.iter().for_each(|session| self.peers.disown(*session, tip));
+            }
             self.fruitless(now, deliverers);
         }
     }

@@ -316,22 +316,26 @@ impl Targets {
         }
     }
 
-    /// Makes room when unproven branches fill the memory and none of them can move: the longest goes. Says who delivered it.
-    pub(super) fn evict(&mut self, now: Instant, pause: Duration) -> BTreeSet<Fence> {
+    /// Makes room when unproven branches fill the memory and none of them can move: the longest goes. Says where it was to
+    /// lead and who delivered it. Nothing proves that it leads to that tip: whoever did not deliver it is asked next, and the
+    /// tip is refused only if that is nobody.
+    pub(super) fn evict(&mut self, now: Instant, pause: Duration) -> Option<(BlockRef, BTreeSet<Fence>)> {
         let moves = |target: &Target| {
             let path = target.path.as_ref();
             target.order.is_some() || path.is_some_and(|path| path.job.is_some() || path.rests(now))
         };
         if self.staged() < self.max_staged || self.open.values().any(moves) {
-            return BTreeSet::new();
+            return None;
         }
         let paths = self.open.iter().filter_map(|(tip, target)| Some((*tip, &target.path.as_ref()?.staged)));
-        let Some((longest, staged)) = paths.max_by_key(|(_, staged)| staged.len()) else {
-            return BTreeSet::new();
-        };
+        let (longest, staged) = paths.max_by_key(|(_, staged)| staged.len())?;
         let deliverers = staged.deliverers();
-        self.refuse(longest, now + pause);
-        deliverers
+        self.restart(&longest);
+        deliverers.iter().for_each(|session| self.disown(&longest, *session));
+        if self.open.get(&longest).is_some_and(|target| target.holders.is_empty()) {
+            self.refuse(longest, now + pause);
+        }
+        Some((longest, deliverers))
     }
 
     /// When the next refused tip, or a path that was put off, may be tried again.
@@ -342,6 +346,11 @@ impl Targets {
 
     pub(super) fn staged(&self) -> usize {
         self.open.values().filter_map(|target| target.path.as_ref()).map(|path| path.staged.len()).sum()
+    }
+
+    /// Whether this tip is followed.
+    pub(super) fn is_open(&self, tip: &BlockRef) -> bool {
+        self.open.contains_key(tip)
     }
 
     pub(super) fn tips(&self) -> Vec<BlockRef> {
