@@ -274,6 +274,58 @@ async fn a_made_up_branch_towards_a_true_tip_closes_it_to_nobody() {
     assert_eq!(convicted(&node), [], "useless is not guilty");
 }
 
+/// Joins peers that advertise invented tips of these heights and answer nothing.
+async fn join_silent(node: &Node, heights: std::ops::Range<u8>) -> Vec<(Link, ByHand)> {
+    let mut silent = vec![];
+    for height in heights {
+        let (link, mut peer) = node.join_by_hand(100 + height);
+        peer.advertise(BlockRef {
+            height: Height::new(height.into()).unwrap(),
+            hash: BlockHash([height; 32]),
+        })
+        .await;
+        silent.push((link, peer));
+    }
+    silent
+}
+
+#[tokio::test]
+async fn invented_tips_hold_no_slot_that_a_better_held_tip_waits_for() {
+    let ours = grow(&genesis(), 100, 1, 9);
+    let (theirs, made_up) = (grow(&ours, 800, 1, 9), grow(&genesis(), 100, 3, 1));
+    for one_page_first in [false, true] {
+        let config = HeaderSyncConfig { staged_headers: 17_000, ..HeaderSyncConfig::recommended() };
+        let node = Node::configured(1, Toy::new(&ours), config);
+        let mut silent = join_silent(&node, 20..36).await;
+        for (_, peer) in &mut silent {
+            let request = asked(peer).await;
+            if one_page_first {
+                peer.say(Message::Headers(page(&request, &made_up, 1, 10))).await;
+                asked(peer).await;
+            }
+        }
+        let servers = [2, 3].map(|id| Node::new(id, Toy::new(&theirs)));
+        let _links = servers.each_ref().map(|server| node.join(server));
+        node.reach(tip(&theirs)).await;
+        assert!(node.handle.status().targets.len() <= 16);
+    }
+}
+
+#[tokio::test]
+async fn a_slot_goes_to_the_higher_of_two_equally_held_tips() {
+    let chain = grow(&genesis(), 800, 1, 1);
+    let config = HeaderSyncConfig { max_targets: 1, ..HeaderSyncConfig::recommended() };
+    let node = Node::configured(1, Toy::new(&genesis()), config);
+    let mut first = join_silent(&node, 9..10).await;
+    asked(&mut first[0].1).await;
+    let _second = join_silent(&node, 5..6).await;
+    let server = Node::new(2, Toy::new(&chain));
+    let _link = node.join(&server);
+    node.wait("known", |status| status.peers.iter().filter(|peer| peer.tip.is_some()).count() == 3).await;
+    first[0].0.cancel.cancel();
+    node.reach(tip(&chain)).await;
+}
+
 async fn breaks(
     answer: impl FnOnce(&GetHeaders, &[bytes::Bytes]) -> Message,
 ) -> (&'static str, Vec<&'static str>) {

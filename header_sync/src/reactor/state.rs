@@ -343,7 +343,7 @@ impl State {
         }
         self.store_rest = self.store_rest.filter(|until| now < *until);
         self.segments.plan(&self.view, chain, self.peers.highest().map(|tip| tip.height));
-        self.targets.refresh(now, chain, self.peers.advertised(), self.segments.next_end());
+        self.targets.refresh(now, chain, &self.peers.advertised(), self.segments.next_end());
         if self.store_rest.is_none() {
             self.prove(now, chain);
         }

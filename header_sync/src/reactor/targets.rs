@@ -8,6 +8,7 @@ use crate::{
     wire::MAX_LOCATOR,
 };
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
@@ -153,6 +154,11 @@ impl Target {
     const fn is_idle(&self) -> bool {
         self.order.is_none() && self.path.is_none()
     }
+
+    /// Whether no header on the way there is checked or being checked: pages cost an inventor nothing.
+    fn is_unproven(&self) -> bool {
+        self.path.as_ref().is_none_or(|path| path.job.is_none() && path.staged.checked() == 0)
+    }
 }
 
 /// Every tip that is followed, and those that are not worth it. A tip is its height and its hash: a hash that a liar puts at
@@ -177,7 +183,7 @@ impl Targets {
         &mut self,
         now: Instant,
         chain: &dyn HeaderChain,
-        advertised: BTreeMap<BlockRef, BTreeSet<Fence>>,
+        advertised: &BTreeMap<BlockRef, BTreeSet<Fence>>,
         below: Option<Height>,
     ) {
         self.refused.retain(|_, until| now < *until);
@@ -188,14 +194,31 @@ impl Targets {
             let working = target.path.as_ref().is_some_and(|path| path.job.is_some());
             (!reached && led_to && !target.holders.is_empty()) || working
         });
-        for (tip, sessions) in advertised {
-            let followed = below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(&tip);
-            if let Some(target) = self.open.get_mut(&tip) {
+        let held_by = |tip: &BlockRef| advertised.get(tip).map_or(0, BTreeSet::len);
+        let mut ranked: Vec<_> = advertised.iter().collect();
+        // What most peers hold comes first, then what claims to be highest: invented tips wait behind the true one.
+        ranked.sort_by_key(|(tip, sessions)| Reverse((sessions.len(), **tip)));
+        for (tip, sessions) in ranked {
+            if let Some(target) = self.open.get_mut(tip) {
                 target.holders.extend(sessions);
-            } else if followed && self.open.len() < self.max_open && chain.find(&tip.hash).is_none() {
-                self.open.insert(tip, Target { holders: sessions, order: None, path: None });
+                continue;
+            }
+            let full = self.open.len() >= self.max_open;
+            let least = full.then(|| self.least_held(held_by)).flatten();
+            let least = least.filter(|least| held_by(least) < sessions.len());
+            let followed = below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(tip);
+            if followed && (!full || least.is_some()) && chain.find(&tip.hash).is_none() {
+                least.and_then(|least| self.open.remove(&least));
+                self.open.insert(*tip, Target { holders: sessions.clone(), order: None, path: None });
             }
         }
+    }
+
+    /// Of the targets for which nothing is proven, the one that gives way to a tip with more holders: a few peers with
+    /// invented tips shut nobody out. What was stored on the way there stays.
+    fn least_held(&self, held_by: impl Fn(&BlockRef) -> usize) -> Option<BlockRef> {
+        let unproven = self.open.iter().filter(|(_, target)| target.is_unproven());
+        unproven.map(|(tip, _)| *tip).min_by_key(|tip| (held_by(tip), *tip))
     }
 
     /// The next order to give and whom to: `choose` picks the session among a target's holders.
