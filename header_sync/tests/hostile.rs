@@ -241,6 +241,18 @@ async fn a_branch_that_claims_less_work_is_neither_checked_nor_stored() {
 }
 
 #[tokio::test]
+async fn a_branch_that_our_store_cannot_weigh_now_is_weighed_again_and_not_fetched_again() {
+    let trunk = grow(&genesis(), 100, 1, 1);
+    let theirs = grow(&trunk, 300, 3, 9);
+    let node = Node::new(1, Toy::new(&grow(&trunk, 200, 2, 1)));
+    node.chain.unreadable.store(1, Ordering::SeqCst);
+    let (_link, mut server) = node.join_by_hand(2);
+    server.advertise(tip(&theirs)).await;
+    serve_branch(&mut server, &theirs, 101, 1).await;
+    node.reach(tip(&theirs)).await;
+}
+
+#[tokio::test]
 async fn an_endless_branch_of_low_work_fills_no_more_than_its_bound() {
     let ours = grow(&genesis(), 3_000, 2, 200);
     let endless = grow(&genesis(), 30_000, 3, 1);

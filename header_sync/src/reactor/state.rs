@@ -190,7 +190,7 @@ impl State {
         match done {
             Done::Served(session, found) => self.served(session, found),
             Done::Checked(ticket, checked) => self.checked(now, ticket, checked),
-            Done::Weighed(ticket, rival) => self.weighed(now, ticket, rival),
+            Done::Weighed(ticket, rival) => self.weighed(now, ticket, rival, chain),
             Done::Stored(ticket, accept) => self.stored(now, ticket, accept),
             Done::Finalized => {}
         }
@@ -205,14 +205,14 @@ impl State {
         self.serve_next();
     }
 
-    fn weighed(&mut self, now: Instant, ticket: Fence, rival: Option<Work>) {
+    fn weighed(&mut self, now: Instant, ticket: Fence, rival: Option<Work>, chain: &dyn HeaderChain) {
         let Some((tip, Job::Weigh(as_of), path)) = self.targets.finished(ticket) else { return };
         match rival {
             Some(rival) => path.weighed(as_of, rival),
-            None => {
-                self.targets.restart(&tip);
-                self.store_failed(now, "a fork point left our chain while its branch was fetched".into());
-            }
+            // A busy pool or store: asked again before long.
+            None if chain.find(&path.staged.parent().hash).is_some() => path.put_off(now),
+            // The fork point left our chain while its branch was fetched.
+            None => self.targets.restart(&tip),
         }
     }
 

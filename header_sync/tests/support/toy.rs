@@ -111,6 +111,8 @@ pub struct Toy {
     pub batches: AtomicUsize,
     /// How many of the next batches the store fails to take.
     pub out_of_order: AtomicU32,
+    /// How many of the next reads the store fails to answer.
+    pub unreadable: AtomicU32,
 }
 
 impl Toy {
@@ -124,7 +126,8 @@ impl Toy {
         stored.replace(0, headers.iter().cloned());
         let (verified, stores, batches) = Default::default();
         let (stored, out_of_order) = (watch::Sender::new(stored), AtomicU32::new(0));
-        Self { stored, anchors, finality: usize::MAX, verified, stores, batches, out_of_order }
+        let unreadable = AtomicU32::new(0);
+        Self { stored, anchors, finality: usize::MAX, verified, stores, batches, out_of_order, unreadable }
     }
 
     /// The floor is this far below the tip.
@@ -226,6 +229,10 @@ impl HeaderChain for Toy {
     }
 
     fn headers_after(&self, query: &HeaderQuery) -> Found {
+        if self.unreadable.load(Ordering::SeqCst) > 0 {
+            self.unreadable.fetch_sub(1, Ordering::SeqCst);
+            return Found::Unavailable;
+        }
         let stored = self.stored.borrow();
         let Some(end) = stored.index.get(&query.target).copied() else { return Found::TargetNotRetained };
         let on_path = |hash| stored.index.get(hash).copied().filter(|height| *height <= end);
