@@ -13,6 +13,8 @@ use zakura_transport::{
 pub(crate) struct Guidance {
     /// The highest body with everything below it durable: what we advertise and serve.
     pub(crate) acknowledged: BlockRef,
+    /// How often the chain has changed: what was read for a peer before is not served after.
+    pub(crate) epoch: u64,
     /// The lowest height whose body has not arrived.
     pub(crate) floor: Height,
     /// Bodies that have not arrived, up to the best header.

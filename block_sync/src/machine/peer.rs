@@ -262,6 +262,9 @@ impl Machine for PeerMachine {
     }
 
     fn handle_state(&mut self, now: Instant, guidance: &Guidance) {
+        if self.guidance.is_some_and(|before| before.epoch != guidance.epoch) {
+            self.serving.reorganised();
+        }
         self.guidance = Some(*guidance);
         self.advert.set_tip(guidance.acknowledged);
         self.serving.set_tip(guidance.acknowledged.height);
@@ -424,6 +427,7 @@ mod tests {
         let (acknowledged, floor) = (at(0), height(1));
         Guidance {
             acknowledged,
+            epoch: 0,
             floor,
             remaining: 1_000,
             backlog: 1_000,

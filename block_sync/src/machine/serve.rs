@@ -61,6 +61,8 @@ pub(super) struct Serving {
     buffer_start: Height,
     buffer_bytes: usize,
     reading: Option<ReadOrder>,
+    /// Whether the chain has changed since that read was ordered.
+    is_outdated: bool,
     /// The store has no body at this height, or could not say.
     barren: Option<Height>,
     tally: Tally,
@@ -77,6 +79,7 @@ impl Serving {
             buffer_start: Height::GENESIS,
             buffer_bytes: 0,
             reading: None,
+            is_outdated: false,
             barren: None,
             tally: Tally { blocks: 0, bytes: 0 },
         }
@@ -85,6 +88,13 @@ impl Serving {
     /// The highest body we serve.
     pub(super) const fn set_tip(&mut self, tip: Height) {
         self.tip = Some(tip);
+    }
+
+    /// The chain has changed: what was read, or is being read, may be of the branch before.
+    pub(super) fn reorganised(&mut self) {
+        self.drop_buffer(self.buffer_start);
+        self.barren = None;
+        self.is_outdated = self.reading.is_some();
     }
 
     /// A request came; false if the peer has more of them open than we said it may.
@@ -127,7 +137,8 @@ impl Serving {
             return;
         };
         let held = u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
-        if self.buffer_start.checked_add(held) != Some(start) {
+        let is_outdated = std::mem::take(&mut self.is_outdated);
+        if is_outdated || self.buffer_start.checked_add(held) != Some(start) {
             return;
         }
         if bodies.is_empty() {
@@ -295,6 +306,21 @@ mod tests {
         serving.bodies(order.start, Vec::new());
         assert_eq!(serving.poll_transmit(), Some(Message::BlocksDone(span(5, 1))));
         assert_eq!((serving.poll_transmit(), serving.poll_read()), (None, None));
+    }
+
+    #[test]
+    fn bodies_from_before_a_reorg_are_not_sent_after_it() {
+        let mut serving = serving(100, 8, 1 << 25);
+        assert!(serving.request(span(5, 3)));
+        let order = serving.poll_read().unwrap();
+        serving.reorganised();
+        assert_eq!(serving.poll_read(), None, "one read at a time");
+        serving.bodies(order.start, vec![Bytes::from_static(&[66])]);
+        assert_eq!(serving.poll_transmit(), None, "what was being read");
+        let order = serving.poll_read().unwrap();
+        serving.bodies(order.start, vec![Bytes::from_static(&[66]); 3]);
+        serving.reorganised();
+        assert_eq!(drain(&mut serving, 100).0, ["block 5", "block 6", "block 7", "done 5 3"]);
     }
 
     #[test]

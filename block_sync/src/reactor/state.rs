@@ -366,6 +366,7 @@ impl State {
         let hopeful = self.census.hopeful(now);
         Guidance {
             acknowledged: self.sequencer.committed(),
+            epoch: self.epoch,
             floor,
             remaining,
             backlog: self.backlog,
@@ -547,7 +548,9 @@ mod tests {
         assert!(!world.state.wants_resync(), "the store is still writing");
         world.state.on_done(world.now, Done::Committed(Ok(Commit::Stale)));
         assert!(world.state.wants_resync());
+        let epoch = world.state.guidance(world.now).epoch;
         world.state.resync(at(0));
+        assert_ne!(world.state.guidance(world.now).epoch, epoch, "machines drop what they have read");
         world.plan_all();
         world.check(BodyVerdict::Valid);
         assert_eq!(world.state.status().retained_bytes, 300, "the bodies were kept");
