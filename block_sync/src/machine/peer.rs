@@ -360,7 +360,12 @@ impl Machine for PeerMachine {
         let remaining = if self.is_proven { guidance.remaining } else { guidance.backlog };
         let share = Share { remaining, usable: guidance.usable };
         let peer_cap = status.limits.blocks_per_response();
-        let blocks = share.blocks(peer_cap, self.asking.blocks())?;
+        let is_first = !self.is_proven && self.asking.blocks() == 0;
+        let blocks = if is_first {
+            share.first_blocks(peer_cap)
+        } else {
+            share.blocks(peer_cap, self.asking.blocks())?
+        };
         let (window, in_flight) = (self.asking.window.bytes(), self.asking.in_flight());
         let bytes = if self.is_proven {
             request_bytes(window, in_flight)?

@@ -12,10 +12,15 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    /// Bodies one request should name: half of the peer's fair share of what is left, within what it serves at once.
-    ///
-    /// The first request of every peer is thus half of its fair share, and requests shrink towards the end, so that no
-    /// peer is waited for long.
+    /// Bodies a peer's first request should name: a little more than half of its fair share of the whole, so that every
+    /// peer brings that much however quick the others are, and one that a rescue relieves of a few still does.
+    pub(crate) fn first_blocks(self, peer_cap: u32) -> u32 {
+        let most = self.remaining.saturating_mul(5).div_ceil(self.peers().saturating_mul(8));
+        u32::try_from(most).unwrap_or(u32::MAX).clamp(1, peer_cap.max(1))
+    }
+
+    /// Bodies a later request should name: half of the peer's fair share of what is left, within what it serves at once.
+    /// Requests shrink towards the end, so that no peer is waited for long.
     fn request_blocks(self, peer_cap: u32) -> u32 {
         let half = self.remaining.div_ceil(self.peers().saturating_mul(2));
         u32::try_from(half).unwrap_or(u32::MAX).clamp(1, peer_cap.max(1))
@@ -44,9 +49,9 @@ impl Share {
 /// Bodies of a chain so short that a first request takes a good part of it.
 const SHORT_CHAIN: u64 = 4_096;
 
-/// Bytes of a peer's first request on a short chain: enough for half of a fair share of common bodies. Bounds what a peer
-/// that has proved nothing can hold up.
-const SHORT_CHAIN_PROBE: u64 = 8 * 1024 * 1024;
+/// Bytes of a peer's first request on a short chain: 128 bodies of a busy chain, a few large ones among them. Bounds what a
+/// peer that has proved nothing can hold up.
+const SHORT_CHAIN_PROBE: u64 = 24 * 1024 * 1024;
 
 /// Bytes one request should name: at most half of the window, so that a second request is on its way while the first
 /// is answered, and no more than is free. `None` if less than a quarter is free: each body that arrives frees a little, and
@@ -69,6 +74,8 @@ mod tests {
     #[test]
     fn eight_peers_share_a_short_chain() {
         let share = Share { remaining: 2_000, usable: 8 };
+        assert_eq!(share.first_blocks(128), 128, "more than half of a fair share");
+        assert_eq!(Share { remaining: 1_000, usable: 8 }.first_blocks(128), 79);
         assert_eq!(share.request_blocks(128), 125, "half of a fair share");
         assert_eq!(share.blocks(128, 125), Some(125));
         assert_eq!(share.blocks(128, 187), Some(63));
