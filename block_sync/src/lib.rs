@@ -24,5 +24,5 @@ mod service;
 mod status;
 
 pub use config::BlockSyncConfig;
-pub use service::{BlockSync, BlockSyncHandle};
+pub use service::{BlockSync, BlockSyncHandle, Commits, CommitsError};
 pub use status::{BlockSyncStatus, Conviction, PeerProgress, SyncVerdict};

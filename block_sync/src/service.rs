@@ -9,6 +9,7 @@ use crate::{
     wire::{Limits, STREAM},
 };
 use std::sync::Arc;
+use tokio::sync::broadcast::{self, error::RecvError};
 use zakura_header_sync::{chain::BlockRef, ports::HeaderView};
 use zakura_transport::{
     Capabilities, Exit, Service, Session, Spawner, StreamSpec,
@@ -36,15 +37,62 @@ impl std::fmt::Debug for BlockSync {
     }
 }
 
+/// Commits kept for a slow listener; it is told how many it missed beyond them.
+const COMMITS: usize = 1_024;
+
+/// Why there is no next commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CommitsError {
+    /// The listener was too slow and this many are lost: read [`BlockSyncHandle::committed`].
+    #[error("{0} commits were missed")]
+    Missed(u64),
+    /// Block sync has ended.
+    #[error("block sync has ended")]
+    Closed,
+}
+
+/// Every durable commit from now on, by the highest body it made durable.
+#[derive(Debug)]
+pub struct Commits(Option<broadcast::Receiver<BlockRef>>);
+
+impl Commits {
+    /// Whether every commit so far has been taken. A commit is here before [`BlockSyncHandle::committed`] shows it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(broadcast::Receiver::is_empty)
+    }
+
+    /// The next commit. Cancel-safe. After a reorg it may be lower than the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitsError`]; after `Missed` the next commit is the oldest one kept.
+    pub async fn recv(&mut self) -> Result<BlockRef, CommitsError> {
+        let Some(commits) = &mut self.0 else { return Err(CommitsError::Closed) };
+        commits.recv().await.map_err(|error| match error {
+            RecvError::Lagged(count) => CommitsError::Missed(count),
+            RecvError::Closed => CommitsError::Closed,
+        })
+    }
+}
+
 /// What block sync tells the rest of the node. Clones tell the same.
 #[derive(Debug, Clone)]
 pub struct BlockSyncHandle {
     committed: Published<BlockRef>,
+    commits: broadcast::WeakSender<BlockRef>,
     status: Published<BlockSyncStatus>,
 }
 
 impl BlockSyncHandle {
-    /// The committed body: changes after each durable commit, once [`status`](Self::status) shows it.
+    /// Every durable commit from now on, none left out.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        Commits(self.commits.upgrade().map(|commits| commits.subscribe()))
+    }
+
+    /// The committed body: changes after each durable commit, once [`status`](Self::status) shows it. Commits that follow
+    /// one another quickly may show as one.
     #[must_use]
     pub fn committed(&self) -> Published<BlockRef> {
         self.committed.clone()
@@ -80,13 +128,20 @@ impl BlockSync {
         let (sender, events) = events(EVENTS);
         let (to_machines, guidance) = publish(state.guidance(start));
         let (to_committed, committed) = publish(acknowledged);
+        let to_commits = broadcast::Sender::new(COMMITS);
+        let commits = to_commits.downgrade();
         let (to_status, status) = publish(state.status());
-        let outlets = Outlets { guidance: to_machines, committed: to_committed, status: to_status };
+        let outlets = Outlets {
+            guidance: to_machines,
+            committed: to_committed,
+            commits: to_commits,
+            status: to_status,
+        };
         let service =
             Self { store: Arc::clone(&store), limits, queue: queue.clone(), events: sender, guidance };
         spawner
             .spawn_critical(STREAM.name, Actor { state, store, pool, queue, events, views, outlets }.run());
-        (service, BlockSyncHandle { committed, status })
+        (service, BlockSyncHandle { committed, commits, status })
     }
 }
 

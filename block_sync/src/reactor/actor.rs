@@ -16,6 +16,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::broadcast;
 use zakura_header_sync::{
     chain::{BlockRef, Height},
     ports::HeaderView,
@@ -42,8 +43,10 @@ const IDLE: Duration = Duration::from_secs(3_600);
 pub(crate) struct Outlets {
     /// To machines.
     pub(crate) guidance: Publisher<Guidance>,
-    /// Each durable commit.
+    /// The last durable commit.
     pub(crate) committed: Publisher<BlockRef>,
+    /// Each durable commit.
+    pub(crate) commits: broadcast::Sender<BlockRef>,
     /// To whoever looks.
     pub(crate) status: Publisher<BlockSyncStatus>,
 }
@@ -160,6 +163,8 @@ impl Actor {
         // After the status, so that who hears of a commit finds it there.
         if has_committed {
             said.committed = committed;
+            // First, so that who sees the last commit finds every one. An error says that nobody listens.
+            let _ = self.outlets.commits.send(committed);
             self.outlets.committed.set(committed);
         }
         wake_at

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use zakura_block_sync::ports::BlockStore;
+use zakura_block_sync::{Commits, CommitsError, ports::BlockStore};
 use zakura_header_sync::chain::BlockHash;
 use zakura_transport::{AddPeerError, BindError, Identity, PeerEvent, PeerEvents, PeerEventsError, PeerId};
 
@@ -52,14 +52,14 @@ pub fn execute(args: &RunArgs, edge: &Edge) -> Result<(), Failure> {
     edge.runtime.block_on(async {
         let builder = Node::builder(identity, chain_id(args.network), Arc::clone(&store)).config(config);
         let (node, handle) = builder.build().await.map_err(Failure::work)?;
-        let events = handle.peer_events();
+        let (commits, events) = (handle.blocks().commits(), handle.peer_events());
         let listening = handle.local_peer().to_string();
         let running = edge.runtime.spawn(node.run());
         let watched = match edge
             .output
             .line(&Listening { listening: listening.clone() }, &format!("listening on {listening}"))
         {
-            Ok(()) => watch(args, edge, &handle, events).await,
+            Ok(()) => watch(args, edge, &handle, commits, events).await,
             Err(failure) => Err(failure),
         };
         handle.stop();
@@ -110,30 +110,32 @@ async fn watch(
     args: &RunArgs,
     edge: &Edge,
     handle: &NodeHandle,
+    mut commits: Commits,
     mut events: PeerEvents,
 ) -> Result<(), Failure> {
-    let mut committed = handle.blocks().committed();
     let bar = edge.output.bar("blocks", 0);
-    let mut tip = committed.get();
+    let mut durable = handle.blocks().committed().get().height;
     loop {
         bar.aim(u64::from(handle.headers().views().get().tip.height));
-        bar.set(u64::from(tip.height));
-        if args.until_height.is_some_and(|until| tip.height.get() >= until) {
+        bar.set(u64::from(durable));
+        // Every commit is told before the last one ends the run.
+        if commits.is_empty() && args.until_height.is_some_and(|until| durable.get() >= until) {
             return Ok(());
         }
         tokio::select! {
             biased;
             () = edge.stop.cancelled() => return Ok(()),
             () = handle.stopping() => return Ok(()),
-            changed = committed.changed() => match changed {
+            commit = commits.recv() => match commit {
                 Ok(block) => {
-                    tip = block;
+                    durable = block.height;
                     if edge.output.is_json() {
-                        edge.output.line(&Committed { committed: tip.height.get() }, "")?;
+                        edge.output.line(&Committed { committed: durable.get() }, "")?;
                     }
                 }
+                Err(CommitsError::Missed(count)) => bar.say(&format!("{count} commits were missed")),
                 // The reactor has ended: the node is about to say why.
-                Err(_) => handle.stopping().await,
+                Err(CommitsError::Closed) => handle.stopping().await,
             },
             event = events.recv() => match event {
                 Ok(event) => tell(&bar, &event),
