@@ -1,6 +1,6 @@
 //! What a transport is started with.
 
-use crate::DatagramSocket;
+use crate::{DatagramSocket, Entropy};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// The transport's settings. [`TransportConfig::new`] gives the recommended ones.
@@ -11,6 +11,11 @@ pub struct TransportConfig {
     pub listen: SocketAddr,
     /// A socket to use in UDP's place, for tests and simulation; `listen` is then only a name.
     pub socket: Option<Arc<dyn DatagramSocket>>,
+    /// Where randomness comes from.
+    pub entropy: Entropy,
+    /// The clock of address tokens in the system's place.
+    #[cfg(feature = "simulation")]
+    pub token_time: Option<Arc<dyn TokenTime>>,
     /// The network: 1 Mainnet, 2 Testnet, 3 Regtest, 4 configured (wire 2.2). Other networks are refused.
     pub network_id: u32,
     /// The genesis hash in internal byte order, or a cohort's chain id (wire 2.5). Other chains are refused.
@@ -29,6 +34,13 @@ pub struct TransportConfig {
     pub seed: u64,
 }
 
+/// A clock to stamp address tokens with, so that a simulated node reads no wall clock.
+#[cfg(feature = "simulation")]
+pub trait TokenTime: std::fmt::Debug + Send + Sync + 'static {
+    /// The time. It may jump, as a wall clock does.
+    fn now(&self) -> std::time::SystemTime;
+}
+
 impl TransportConfig {
     /// The recommended settings for a chain.
     #[must_use]
@@ -36,6 +48,9 @@ impl TransportConfig {
         Self {
             listen,
             socket: None,
+            entropy: Entropy::Os,
+            #[cfg(feature = "simulation")]
+            token_time: None,
             network_id,
             chain_id,
             max_inbound: 112,

@@ -38,6 +38,8 @@ mod transport;
 
 pub use cancel::Cancel;
 pub use capability::Capabilities;
+#[cfg(feature = "simulation")]
+pub use config::TokenTime;
 pub use config::TransportConfig;
 pub use connection::Response;
 pub use error::{BindError, CloseReason, RequestError};
@@ -48,7 +50,7 @@ pub use handshake::{ChainName, NetworkName, Refusal};
 pub use identity::{Identity, IdentityError};
 pub use peer::{Direction, PeerAddr, PeerAddrError, PeerId, PeerIdError, PeerInfo};
 pub use pool::{PeerEvent, PeerEvents, PeerEventsError};
-pub use quic::DatagramSocket;
+pub use quic::{DatagramSocket, Entropy};
 pub use service::{Registry, RegistryError, Service};
 pub use session::{FrameError, FrameReceiver, FrameSender, OUTBOX_BYTES, Request, Session};
 pub use spawner::{Spawner, StopReport};

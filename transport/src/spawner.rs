@@ -18,6 +18,8 @@ type Roll = BTreeMap<&'static str, usize>;
 struct Shared {
     roll: watch::Sender<Roll>,
     failed: watch::Sender<Option<&'static str>>,
+    #[cfg(feature = "simulation")]
+    killed: crate::Cancel,
 }
 
 /// Starts a node's tasks and named threads, and knows which of them live. Clones share one roll.
@@ -65,7 +67,12 @@ impl Spawner {
     #[must_use]
     pub fn new() -> Self {
         let (roll, failed) = (watch::Sender::new(Roll::new()), watch::Sender::new(None));
-        Self(Arc::new(Shared { roll, failed }))
+        Self(Arc::new(Shared {
+            roll,
+            failed,
+            #[cfg(feature = "simulation")]
+            killed: crate::Cancel::new(),
+        }))
     }
 
     /// Runs a task on the current tokio runtime. If it panics, that is logged and the task is over.
@@ -75,7 +82,7 @@ impl Spawner {
     /// Outside a tokio runtime.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let listed = self.list(name);
-        start(async move {
+        self.start(async move {
             if let TaskEnd::Panicked(message) = contain(task).await {
                 tracing::error!(task = name, panic = %message, "a task panicked");
             }
@@ -90,7 +97,7 @@ impl Spawner {
     /// Outside a tokio runtime.
     pub fn spawn_critical(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let listed = self.list(name);
-        start(async move {
+        self.start(async move {
             if let TaskEnd::Panicked(message) = contain(task).await {
                 listed.fail(&message);
             }
@@ -140,6 +147,13 @@ impl Spawner {
         StopReport { stopped, stragglers: left.into_keys().collect() }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the door through which every task goes")]
+    fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
+        #[cfg(feature = "simulation")]
+        let task = mortal(task, self.0.killed.clone());
+        drop(tokio::spawn(task));
+    }
+
     fn list(&self, name: &'static str) -> Listed {
         self.0.roll.send_modify(|roll| {
             let live = roll.entry(name).or_default();
@@ -160,9 +174,26 @@ impl Listed {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the door through which every task goes")]
-fn start(task: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(task));
+/// The power cord of a simulated node.
+#[cfg(feature = "simulation")]
+impl Spawner {
+    /// Drops every task where it is, those that are spawned later too: a crash, in which nobody says a last word. Threads
+    /// go on. Returns at once; [`stop`](Self::stop) waits until the last task is gone.
+    ///
+    /// Cut the node's cables first: what a dropped connection still sends would make it an orderly end.
+    pub fn kill(&self) {
+        self.0.killed.cancel();
+    }
+}
+
+/// Runs a task until its node is killed; from then on it is not polled again.
+#[cfg(feature = "simulation")]
+async fn mortal(task: impl Future<Output = ()>, killed: crate::Cancel) {
+    tokio::select! {
+        biased;
+        () = killed.cancelled() => {}
+        () = task => {}
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +215,34 @@ mod tests {
         let report = spawner.stop(Duration::from_secs(1)).await;
         assert_eq!(report, StopReport { stopped: 2, stragglers: vec!["stuck"] });
         assert_eq!(spawner.live(), [("stuck", 1)]);
+    }
+
+    #[cfg(feature = "simulation")]
+    #[tokio::test(start_paused = true)]
+    async fn a_killed_task_is_dropped_where_it_is_and_none_starts_after() {
+        struct LastWord(mpsc::SyncSender<&'static str>);
+        impl Drop for LastWord {
+            fn drop(&mut self) {
+                self.0.send("dropped").unwrap();
+            }
+        }
+        let spawner = Spawner::new();
+        let (words, heard) = mpsc::sync_channel(4);
+        let (last, more) = (LastWord(words.clone()), words.clone());
+        spawner.spawn("asleep", async move {
+            let _last = last;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            more.send("went on").unwrap();
+        });
+        tokio::task::yield_now().await;
+        spawner.kill();
+        spawner.spawn_critical("late", async move { words.send("began").unwrap() });
+        let report = spawner.stop(Duration::from_secs(5)).await;
+        assert_eq!(report, StopReport { stopped: 2, stragglers: vec![] });
+        assert_eq!(heard.iter().collect::<Vec<_>>(), ["dropped"]);
+        let lives_on = Spawner::new();
+        lives_on.spawn("another node's", async {});
+        assert_eq!(lives_on.stop(Duration::from_secs(5)).await.stopped, 1);
     }
 
     #[tokio::test]

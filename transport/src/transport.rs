@@ -5,7 +5,7 @@ use crate::{
     Response, Spawner, StreamKind, TransportConfig,
     handshake::Terms,
     pool::{Command, Pool, PoolParts, Snapshot},
-    quic::Endpoint,
+    quic::{Endpoint, Ground},
     wire::Limits,
 };
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -33,9 +33,12 @@ impl Transport {
         registry: Registry,
         spawner: Spawner,
     ) -> Result<TransportHandle, BindError> {
-        let endpoint = Endpoint::bind(&identity, config.listen, config.socket.clone(), &spawner)?;
+        let mut ground = Ground::new(&config);
+        let endpoint = Endpoint::bind(&identity, &ground, &spawner)?;
         let bound = endpoint.local_addr();
         let local_addr = bound.map_err(|source| BindError::socket(config.listen, source))?;
+        // Peers remember the port: bound again, it is the same one.
+        ground.listen = local_addr;
         let terms = Terms {
             network_id: config.network_id,
             chain_id: config.chain_id,
@@ -59,7 +62,7 @@ impl Transport {
             registry,
             spawner: spawner.clone(),
             endpoint,
-            local_addr,
+            ground,
             snapshot,
             events,
             commands: inbox,

@@ -3,7 +3,7 @@
 use super::verdict::{Negotiated, Refusal, Terms};
 use crate::{
     PeerId,
-    quic::{Broken, Link, LinkEnd, NoEntropy, RecvHalf, SendHalf, fresh_bytes},
+    quic::{Broken, Link, LinkEnd, NoEntropy, RecvHalf, SendHalf},
     wire::{Ack, Hello, Malformed, PROTOCOL},
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -53,7 +53,7 @@ pub(crate) async fn initiate(
 ) -> Result<Negotiated, HandshakeError> {
     within(link, deadline, async {
         let (mut send, mut recv) = link.open().await.map_err(|end| HandshakeError::Ended(Some(end)))?;
-        let nonce = fresh_bytes()?;
+        let nonce = link.nonce()?;
         let hello = Hello::native(terms.network_id, terms.chain_id, us, nonce, terms.offer, terms.limits);
         write_message(&mut send, hello.encode()).await?;
         let ack = Ack::decode(&read_message(&mut recv, "ack").await?)?;
@@ -74,7 +74,7 @@ pub(crate) async fn respond(
         let agreed = terms.judge_hello(&hello, link.peer()).map_err(HandshakeError::Refused)?;
         let ack = Ack {
             protocol: PROTOCOL,
-            nonce: fresh_bytes()?,
+            nonce: link.nonce()?,
             hello_nonce: hello.nonce,
             capabilities: agreed.capabilities,
             channels: 0,

@@ -11,7 +11,7 @@ use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
     connection::{Connection, Stop},
     handshake::Terms,
-    quic::{Endpoint, Farewell, Incoming},
+    quic::{Endpoint, Farewell, Ground, Incoming},
     routine::{TaskEnd, contain},
 };
 use std::{collections::BTreeMap, future::pending, net::SocketAddr, sync::Arc, time::Duration};
@@ -64,7 +64,7 @@ pub(crate) struct PoolParts {
     pub(crate) registry: Registry,
     pub(crate) spawner: Spawner,
     pub(crate) endpoint: Endpoint,
-    pub(crate) local_addr: SocketAddr,
+    pub(crate) ground: Ground,
     pub(crate) snapshot: Snapshot,
     pub(crate) events: broadcast::Sender<PeerEvent>,
     pub(crate) commands: mpsc::Receiver<Command>,
@@ -80,7 +80,7 @@ pub(crate) struct Pool {
     spawner: Spawner,
     /// None while its port is free to be bound again.
     endpoint: Option<Endpoint>,
-    local_addr: SocketAddr,
+    ground: Ground,
     rebind_at: Option<Instant>,
     peers: BTreeMap<PeerId, Registered>,
     redials: Redials,
@@ -105,7 +105,7 @@ impl Pool {
             registry: parts.registry,
             spawner: parts.spawner,
             endpoint: Some(parts.endpoint),
-            local_addr: parts.local_addr,
+            ground: parts.ground,
             rebind_at: None,
             peers: BTreeMap::new(),
             dialling: 0,
@@ -341,8 +341,7 @@ impl Pool {
         if self.rebind_at.is_none_or(|at| at > Instant::now()) {
             return;
         }
-        let socket = self.config.socket.clone();
-        match Endpoint::bind(&self.identity, self.local_addr, socket, &self.spawner) {
+        match Endpoint::bind(&self.identity, &self.ground, &self.spawner) {
             Ok(endpoint) => {
                 self.endpoint = Some(endpoint);
                 self.rebind_at = None;
@@ -397,12 +396,13 @@ mod tests {
     fn pool(seed: u8, spawner: &Spawner) -> (PeerAddr, Endpoint, Receiver<PeerEvent>, mpsc::Sender<Command>) {
         let config = TransportConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0; 32], 0);
         let identity = Identity::from_seed([seed; 32]).unwrap();
-        let endpoint = Endpoint::bind(&identity, config.listen, None, spawner).unwrap();
-        let local_addr = endpoint.local_addr().unwrap();
+        let mut ground = Ground::new(&config);
+        let endpoint = Endpoint::bind(&identity, &ground, spawner).unwrap();
+        ground.listen = endpoint.local_addr().unwrap();
         let (network_id, chain_id, offer) = (config.network_id, config.chain_id, Capabilities::NONE);
         let (events, heard) = broadcast::channel(16);
         let (commands, inbox) = mpsc::channel(4);
-        let here = PeerAddr { id: identity.peer_id(), addr: local_addr };
+        let here = PeerAddr { id: identity.peer_id(), addr: ground.listen };
         let pool = Pool::new(PoolParts {
             identity,
             config,
@@ -410,7 +410,7 @@ mod tests {
             registry: Registry::new(),
             spawner: spawner.clone(),
             endpoint: endpoint.clone(),
-            local_addr,
+            ground,
             snapshot: Snapshot::default(),
             events,
             commands: inbox,

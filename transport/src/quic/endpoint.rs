@@ -1,7 +1,7 @@
 //! One UDP port, from which we dial and on which we are dialled.
 
 use super::{
-    entropy::fresh_bytes,
+    entropy::Source,
     link::{DialError, Incoming, Link},
     runtime::NodeRuntime,
     socket::{DatagramSocket, SocketAdapter},
@@ -35,6 +35,9 @@ const INCOMING_BUFFER_TOTAL: u64 = 4 * 1024 * 1024;
 const MAX_INCOMING: usize = 1024;
 /// Length of our connection ids.
 const CONNECTION_ID_BYTES: usize = 8;
+/// Length of the id that a dial addresses before the peer has chosen one: as long as may be, so that nobody off the path
+/// guesses it.
+const FIRST_ID_BYTES: usize = 20;
 
 /// Bytes a connection may make us keep. Inbound peers, of whom there may be many, start smaller.
 #[derive(Debug, Clone, Copy)]
@@ -55,38 +58,64 @@ const _: () =
     assert!(OUTBOUND.connection >= 2 * OUTBOUND.stream, "one unread stream must not starve the rest");
 const _: () = assert!(KEEP_ALIVE.as_secs() * 2 < QUIC_IDLE.as_secs());
 
+/// What an endpoint stands on, each time it is bound.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    /// Where to bind.
+    pub(crate) listen: SocketAddr,
+    socket: Option<Arc<dyn DatagramSocket>>,
+    lives: Source,
+    #[cfg(feature = "simulation")]
+    token_time: Option<Arc<dyn crate::TokenTime>>,
+}
+
+impl Ground {
+    pub(crate) fn new(config: &crate::TransportConfig) -> Self {
+        Self {
+            listen: config.listen,
+            socket: config.socket.clone(),
+            lives: Source::new(config.entropy).child("endpoint"),
+            #[cfg(feature = "simulation")]
+            token_time: config.token_time.clone(),
+        }
+    }
+}
+
 /// The node's QUIC endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     quic: quinn::Endpoint,
     tls: Tls,
+    /// For handshakes.
+    nonces: Source,
+    /// For the first connection id of each dial.
+    first_ids: Source,
     outbound: Arc<TransportConfig>,
     halt: Cancel,
 }
 
 impl Endpoint {
-    /// Binds `listen`, or takes the socket given in its place.
-    pub(crate) fn bind(
-        identity: &Identity,
-        listen: SocketAddr,
-        socket: Option<Arc<dyn DatagramSocket>>,
-        spawner: &Spawner,
-    ) -> Result<Self, BindError> {
-        let tls = Tls::new(identity).map_err(|error| BindError::Identity(error.to_string()))?;
+    /// Binds the address, or takes the socket given in its place.
+    pub(crate) fn bind(identity: &Identity, ground: &Ground, spawner: &Spawner) -> Result<Self, BindError> {
+        let listen = ground.listen;
+        let source = ground.lives.next_life().map_err(local)?;
+        let tls = Tls::new(identity, &source).map_err(local)?;
         let halt = Cancel::new();
         let runtime = Arc::new(NodeRuntime { spawner: spawner.clone(), halt: halt.clone() });
-        let socket: Arc<dyn AsyncUdpSocket> = match socket {
-            Some(socket) => Arc::new(SocketAdapter(socket)),
+        let socket: Arc<dyn AsyncUdpSocket> = match &ground.socket {
+            Some(socket) => Arc::new(SocketAdapter(Arc::clone(socket))),
             None => {
                 let failed = |source| BindError::socket(listen, source);
                 let socket = std::net::UdpSocket::bind(listen).map_err(failed)?;
                 runtime.wrap_udp_socket(socket).map_err(failed)?
             }
         };
-        let (endpoint, server) = configs(identity, &tls)?;
+        let endpoint = endpoint_config(identity, &source)?;
+        let server = server_config(identity, &tls, ground)?;
         let quic = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), socket, runtime)
             .map_err(|source| BindError::socket(listen, source))?;
-        Ok(Self { quic, tls, outbound: Arc::new(transport(OUTBOUND)), halt })
+        let (nonces, first_ids) = (source.child("handshake"), source.child("first ids"));
+        Ok(Self { quic, tls, nonces, first_ids, outbound: Arc::new(transport(OUTBOUND)), halt })
     }
 
     /// The bound address.
@@ -96,7 +125,7 @@ impl Endpoint {
 
     /// The next connection attempt, or `None` once the endpoint is closed or its task has died.
     pub(crate) async fn accept(&self) -> Option<Incoming> {
-        self.quic.accept().await.map(Incoming::new)
+        self.quic.accept().await.map(|incoming| Incoming::new(incoming, self.nonces.clone()))
     }
 
     /// Connects to a peer and proves both identities.
@@ -105,6 +134,9 @@ impl Endpoint {
         let crypto = QuicClientConfig::try_from(tls).map_err(|error| DialError::Local(error.to_string()))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::clone(&self.outbound));
+        let first_id = self.first_ids.draw().map_err(|error| DialError::Local(error.to_string()))?;
+        // Asked for once: the configuration serves this one dial.
+        config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&first_id[..FIRST_ID_BYTES])));
         let connecting = self.quic.connect_with(config, peer.addr, &server_name(peer.id)).map_err(
             |error| match error {
                 ConnectError::InvalidRemoteAddress(_) => {
@@ -113,7 +145,7 @@ impl Endpoint {
                 other => DialError::Local(other.to_string()),
             },
         )?;
-        Link::establish(connecting).await
+        Link::establish(connecting, self.nonces.clone()).await
     }
 
     /// Closes what is open with code 0 and takes no more. Dials and handshakes under way end at once.
@@ -129,25 +161,41 @@ impl Endpoint {
     }
 }
 
-fn configs(identity: &Identity, tls: &Tls) -> Result<(EndpointConfig, ServerConfig), BindError> {
-    let local = |error: &dyn ToString| BindError::Identity(error.to_string());
-    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &derive(identity, b"stateless reset"));
-    let seed = fresh_bytes().map_err(|error| local(&error))?;
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn local(error: impl ToString) -> BindError {
+    BindError::Identity(error.to_string())
+}
 
+fn endpoint_config(identity: &Identity, source: &Source) -> Result<EndpointConfig, BindError> {
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &derive(identity, b"stateless reset"));
+    let (ids, rest) = (source.child("connection ids").draw(), source.child("quic").draw());
+    let (ids, rest) = (ids.map_err(local)?, rest.map_err(local)?);
     let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
     endpoint.grease_quic_bit(false);
-    endpoint.max_udp_payload_size(MAX_DATAGRAM).map_err(|error| local(&error))?;
-    endpoint.cid_generator(move || Box::new(ConnectionIds(ChaCha20Rng::from_seed(seed))));
+    endpoint.max_udp_payload_size(MAX_DATAGRAM).map_err(local)?;
+    endpoint.cid_generator(move || Box::new(ConnectionIds(ChaCha20Rng::from_seed(ids))));
+    // Packet number gaps, the order of transport parameters, path challenges.
+    endpoint.rng_seed(Some(rest));
+    Ok(endpoint)
+}
 
-    let crypto = QuicServerConfig::try_from(tls.server().map_err(|error| local(&error))?)
-        .map_err(|error| local(&error))?;
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(unused_variables, reason = "only a simulation has its own clock")
+)]
+fn server_config(identity: &Identity, tls: &Tls, ground: &Ground) -> Result<ServerConfig, BindError> {
+    let crypto = QuicServerConfig::try_from(tls.server().map_err(local)?).map_err(local)?;
     let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"zakura-transport")
         .extract(&derive(identity, b"address validation token"));
     let mut server = ServerConfig::new(Arc::new(crypto), Arc::new(token_key));
     server.migration(false).max_incoming(MAX_INCOMING);
     server.incoming_buffer_size(INCOMING_BUFFER).incoming_buffer_size_total(INCOMING_BUFFER_TOTAL);
     server.transport_config(Arc::new(transport(INBOUND)));
-    Ok((endpoint, server))
+    #[cfg(feature = "simulation")]
+    if let Some(time) = &ground.token_time {
+        server.time_source(Arc::new(super::seeded::Tokens(Arc::clone(time))));
+    }
+    Ok(server)
 }
 
 /// A key for one purpose, the same whenever this identity starts: a restarted node can reset its peers' stale

@@ -1,6 +1,7 @@
 //! One QUIC connection with an authenticated peer.
 
 use super::{
+    entropy::{NoEntropy, Source},
     streams::{RecvHalf, SendHalf},
     tls::WRONG_IDENTITY_ALERT,
 };
@@ -67,38 +68,41 @@ pub(crate) enum DialError {
 }
 
 /// A connection attempt that nothing has been spent on yet.
-pub(crate) struct Incoming(quinn::Incoming);
+pub(crate) struct Incoming {
+    quic: quinn::Incoming,
+    nonces: Source,
+}
 
 impl Incoming {
-    pub(super) const fn new(incoming: quinn::Incoming) -> Self {
-        Self(incoming)
+    pub(super) const fn new(quic: quinn::Incoming, nonces: Source) -> Self {
+        Self { quic, nonces }
     }
 
     /// Where it claims to come from.
     pub(crate) fn remote_addr(&self) -> SocketAddr {
-        self.0.remote_address()
+        self.quic.remote_address()
     }
 
     /// Whether the sender has proved that it receives at its address, or cannot be asked to.
     pub(crate) fn is_validated(&self) -> bool {
-        self.0.remote_address_validated() || !self.0.may_retry()
+        self.quic.remote_address_validated() || !self.quic.may_retry()
     }
 
     /// Asks the sender to prove its address.
     pub(crate) fn retry(self) {
         // The one error is "may not retry", which `is_validated` excludes; dropping it then refuses the attempt.
-        drop(self.0.retry());
+        drop(self.quic.retry());
     }
 
     /// Drops the attempt without an answer.
     pub(crate) fn ignore(self) {
-        self.0.ignore();
+        self.quic.ignore();
     }
 
     /// Goes through TLS with it.
     pub(crate) async fn establish(self) -> Result<Link, DialError> {
-        let connecting = self.0.accept().map_err(|error| DialError::Ended(error.into()))?;
-        Link::establish(connecting).await
+        let connecting = self.quic.accept().map_err(|error| DialError::Ended(error.into()))?;
+        Link::establish(connecting, self.nonces).await
     }
 }
 
@@ -107,10 +111,11 @@ impl Incoming {
 pub(crate) struct Link {
     quic: quinn::Connection,
     peer: PeerId,
+    nonces: Source,
 }
 
 impl Link {
-    pub(super) async fn establish(connecting: quinn::Connecting) -> Result<Self, DialError> {
+    pub(super) async fn establish(connecting: quinn::Connecting, nonces: Source) -> Result<Self, DialError> {
         let quic = connecting.await.map_err(|error| match &error {
             ConnectionError::TransportError(fault)
                 if fault.code == TransportErrorCode::crypto(WRONG_IDENTITY_ALERT) =>
@@ -120,12 +125,17 @@ impl Link {
             _ => DialError::Ended(error.into()),
         })?;
         let peer = identity_of(&quic).ok_or(DialError::NoIdentity)?;
-        Ok(Self { quic, peer })
+        Ok(Self { quic, peer, nonces })
     }
 
     /// The identity that TLS proved.
     pub(crate) const fn peer(&self) -> PeerId {
         self.peer
+    }
+
+    /// A nonce that nobody has seen.
+    pub(crate) fn nonce(&self) -> Result<[u8; 32], NoEntropy> {
+        self.nonces.draw()
     }
 
     /// The UDP source address that QUIC reports.

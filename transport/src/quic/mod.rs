@@ -4,13 +4,16 @@ mod endpoint;
 mod entropy;
 mod link;
 mod runtime;
+#[cfg(feature = "simulation")]
+mod seeded;
 mod socket;
 mod streams;
 mod tls;
 
+pub use entropy::Entropy;
 pub use socket::DatagramSocket;
 
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, Ground};
 pub(crate) use entropy::{NoEntropy, fresh_bytes};
 pub(crate) use link::{DialError, Farewell, Incoming, Link, LinkEnd};
 pub(crate) use streams::{Broken, Pieces, RecvHalf, ResetCode, SendHalf, refuse};

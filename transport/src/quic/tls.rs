@@ -1,5 +1,6 @@
 //! TLS as wire 1.2 wants it: raw Ed25519 public keys both ways, and nothing else.
 
+use super::entropy::Source;
 use crate::{
     Identity, PeerId,
     identity::{from_spki, spki},
@@ -35,10 +36,10 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(identity: &Identity) -> Result<Self, Error> {
+    pub(super) fn new(identity: &Identity, source: &Source) -> Result<Self, Error> {
         let key = ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(identity.pkcs8()))?;
         let key = Arc::new(CertifiedKey::new(vec![spki(identity.peer_id()).into()], key));
-        Ok(Self { provider: Arc::new(ring::default_provider()), key })
+        Ok(Self { provider: Arc::new(provider(source)), key })
     }
 
     /// Accepts any Ed25519 key, and insists on one.
@@ -69,6 +70,14 @@ impl Tls {
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
         Ok(config)
+    }
+}
+
+fn provider(source: &Source) -> CryptoProvider {
+    match source {
+        Source::Os => ring::default_provider(),
+        #[cfg(feature = "simulation")]
+        Source::Seeded(_) => super::seeded::provider(source),
     }
 }
 
