@@ -2,11 +2,12 @@
 
 use super::{
     job::{Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkReport},
+    pace::Pace,
     supervise::panic_message,
 };
 use crate::{Cancel, Fence};
+use futures::future::{BoxFuture, FutureExt};
 use std::{
-    collections::VecDeque,
     iter::Enumerate,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -17,17 +18,21 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::Instant,
 };
 
-/// One job with all it needs, ready for a thread.
-pub(super) type Ready = Box<dyn FnOnce() + Send>;
+/// One job with all it needs. Whoever runs it polls it to its end: a thread of the pool, or the task of an inline pool.
+/// Both so follow one policy, and differ only in what [`Pace`] makes a job's turn cost.
+pub(super) trait Ready: Send {
+    /// Runs the job and delivers its result.
+    fn run(self: Box<Self>, pace: &mut Pace) -> BoxFuture<'_, ()>;
+}
 
 /// Jobs of one session, as the pool's queue sees them.
 pub(super) trait Batch: Send {
     /// Takes the next job. Called under the queue's lock: it moves values and runs nobody's code.
-    fn next(&mut self) -> Option<Ready>;
+    fn next(&mut self) -> Option<Box<dyn Ready>>;
 
     /// Whether every job was taken.
     fn is_drained(&self) -> bool;
@@ -127,10 +132,9 @@ impl<J: Job> Jobs<J> {
 }
 
 impl<J: Job> Batch for Jobs<J> {
-    fn next(&mut self) -> Option<Ready> {
+    fn next(&mut self) -> Option<Box<dyn Ready>> {
         let (index, job) = self.jobs.next()?;
-        let shared = Arc::clone(&self.shared);
-        Some(Box::new(move || shared.run(index, job)))
+        Some(Box::new(Turn { job, index, shared: Arc::clone(&self.shared) }))
     }
 
     fn is_drained(&self) -> bool {
@@ -138,17 +142,50 @@ impl<J: Job> Batch for Jobs<J> {
     }
 }
 
+/// One job of a session. The fields' order is that of their drop: what the job holds goes before its hold on the session.
+struct Turn<J: Job> {
+    job: J,
+    index: usize,
+    shared: Arc<Shared<J::Out>>,
+}
+
+impl<J: Job> Ready for Turn<J> {
+    fn run(self: Box<Self>, pace: &mut Pace) -> BoxFuture<'_, ()> {
+        async move {
+            if !self.shared.begins() {
+                return;
+            }
+            pace.spend(self.shared.closing.tally.examined).await;
+            let Self { job, index, shared } = *self;
+            let Some(item) = shared.finish(index, job) else {
+                return;
+            };
+            // A full channel holds the pool back; it is the owner's own pace.
+            if shared.out.send(item).await.is_err() {
+                count(&shared.closing.tally.discarded);
+                shared.cx.cancel.cancel();
+            }
+        }
+        .boxed()
+    }
+}
+
 impl<T: Send + 'static> Shared<T> {
-    fn run(&self, index: usize, job: impl Job<Out = T>) {
+    /// Whether the next job is still to run. One that is not wanted is counted as what is left over when the session closes.
+    fn begins(&self) -> bool {
         if self.is_unwanted() {
-            // Counted as what is left over when the session closes.
-            return;
+            return false;
         }
+        let late = self.is_late();
+        if late {
+            count(&self.closing.tally.skipped_late);
+        }
+        !late
+    }
+
+    /// Runs a job; what its owner is to hear of it.
+    fn finish(&self, index: usize, job: impl Job<Out = T>) -> Option<WorkEvent<T>> {
         let tally = &self.closing.tally;
-        if self.is_late() {
-            count(&tally.skipped_late);
-            return;
-        }
         let result =
             shielded(|| job.run(&self.cx)).unwrap_or_else(|message| Err(JobFault::Panicked(message)));
         count(if result.is_ok() { &tally.succeeded } else { &tally.failed });
@@ -158,14 +195,9 @@ impl<T: Send + 'static> Shared<T> {
         }
         if late && self.late == LatePolicy::Discard {
             count(&tally.discarded);
-            return;
+            return None;
         }
-        // A full channel holds this thread back; it is the owner's own pace.
-        let item = WorkEvent::Item { fence: self.cx.fence, index, late, result };
-        if self.out.blocking_send(item).is_err() {
-            count(&tally.discarded);
-            self.cx.cancel.cancel();
-        }
+        Some(WorkEvent::Item { fence: self.cx.fence, index, late, result })
     }
 
     fn is_unwanted(&self) -> bool {
@@ -186,15 +218,44 @@ pub(super) fn shielded<R>(job: impl FnOnce() -> R) -> Result<R, String> {
     catch_unwind(AssertUnwindSafe(job)).map_err(|panic| panic_message(&*panic))
 }
 
-/// One closure that waits for a thread.
-pub(super) struct Single(pub(super) VecDeque<Ready>);
+/// A single closure's turn: the closure, the way back to who waits for it, and its place in the pool.
+pub(super) struct Lone<T, F> {
+    pub(super) job: F,
+    pub(super) answer: oneshot::Sender<Result<T, String>>,
+    pub(super) place: OwnedSemaphorePermit,
+}
 
-impl Batch for Single {
-    fn next(&mut self) -> Option<Ready> {
-        self.0.pop_front()
+/// A single closure that waits for its turn.
+impl<T, F> Batch for Option<Lone<T, F>>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    fn next(&mut self) -> Option<Box<dyn Ready>> {
+        Some(Box::new(self.take()?))
     }
 
     fn is_drained(&self) -> bool {
-        self.0.is_empty()
+        self.is_none()
+    }
+}
+
+impl<T, F> Ready for Lone<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    fn run(self: Box<Self>, pace: &mut Pace) -> BoxFuture<'_, ()> {
+        async move {
+            if self.answer.is_closed() {
+                return;
+            }
+            pace.spend(1).await;
+            let Self { job, answer, place } = *self;
+            // A caller that has gone meanwhile wants no answer.
+            let _ = answer.send(shielded(job));
+            drop(place);
+        }
+        .boxed()
     }
 }

@@ -110,9 +110,12 @@
 mod batch;
 mod budget;
 mod drive;
+#[cfg(feature = "simulation")]
+mod inline;
 mod job;
 mod machine;
 mod mailbox;
+mod pace;
 mod pool;
 mod run;
 mod supervise;
@@ -120,6 +123,8 @@ mod work;
 
 pub use budget::{ByteBudget, Reservation};
 pub use drive::{Ends, drive};
+#[cfg(feature = "simulation")]
+pub use inline::JobCost;
 pub use job::{
     Busy, CloseReport, Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkReport, WorkSession,
 };

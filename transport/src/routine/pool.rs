@@ -3,6 +3,7 @@
 use super::{
     batch::{Batch, Jobs, Outlet, Ready, shielded},
     job::{Busy, Job, WorkEvent, WorkPolicy, WorkSession},
+    pace::{Pace, wait_on_thread},
 };
 use crate::{Cancel, Spawner};
 use parking_lot::{Condvar, Mutex};
@@ -18,7 +19,7 @@ pub(super) const THREADS: [&str; 32] = [
 ];
 
 /// A session in the queue.
-struct Line {
+pub(super) struct Line {
     id: u64,
     running: usize,
     max_parallel: usize,
@@ -33,8 +34,15 @@ struct Queue {
 }
 
 impl Queue {
+    /// Lets a session run one more, if it has any left.
+    fn finish(&mut self, id: Option<u64>) {
+        if let Some(line) = id.and_then(|id| self.lines.iter_mut().find(|line| line.id == id)) {
+            line.running = line.running.saturating_sub(1);
+        }
+    }
+
     /// The next job of the next session that may run one more; a session without further jobs leaves the queue.
-    fn take(&mut self) -> Option<(u64, Ready, Option<Line>)> {
+    fn take(&mut self) -> Option<Taken> {
         let at = self.lines.iter().position(|line| line.running < line.max_parallel)?;
         let mut line = self.lines.remove(at)?;
         let (id, ready) = (line.id, line.batch.next());
@@ -45,13 +53,23 @@ impl Queue {
             self.lines.push_back(line);
             None
         };
-        ready.map(|ready| (id, ready, drained))
+        ready.map(|ready| Taken { id, ready, drained })
     }
+}
+
+/// A job and its session. A line without further jobs comes along, to be dropped outside the lock.
+pub(super) struct Taken {
+    pub(super) id: u64,
+    pub(super) ready: Box<dyn Ready>,
+    pub(super) drained: Option<Line>,
 }
 
 pub(super) struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
+    /// Wakes the task of an inline pool, as `ready` wakes threads.
+    #[cfg(feature = "simulation")]
+    pub(super) rung: tokio::sync::Notify,
     /// Sessions and single jobs that may be open.
     pub(super) places: Arc<Semaphore>,
     /// Callers that may wait for a place.
@@ -64,11 +82,11 @@ pub(super) struct Shared {
 impl Shared {
     /// One thread's life. No lock is held while a job or a drop of the embedder's values runs.
     fn work(&self) {
-        let mut finished = None;
-        while let Some((id, ready, drained)) = self.next(finished) {
+        let (mut finished, mut pace) = (None, Pace::Burnt);
+        while let Some(Taken { id, ready, drained }) = self.next(finished) {
             // The job holds the session open; the drained line goes first, so that the job's end is the session's.
             drop(drained);
-            if let Err(panic) = shielded(ready) {
+            if let Err(panic) = shielded(|| wait_on_thread(ready.run(&mut pace))) {
                 tracing::error!(%panic, "a job's value panicked while it was dropped");
             }
             finished = Some(id);
@@ -76,11 +94,9 @@ impl Shared {
     }
 
     /// Says which session's job was finished, and waits for the next one. `None` once the pool is closed.
-    fn next(&self, finished: Option<u64>) -> Option<(u64, Ready, Option<Line>)> {
+    fn next(&self, finished: Option<u64>) -> Option<Taken> {
         let mut queue = self.queue.lock();
-        if let Some(line) = finished.and_then(|id| queue.lines.iter_mut().find(|line| line.id == id)) {
-            line.running = line.running.saturating_sub(1);
-        }
+        queue.finish(finished);
         loop {
             if queue.is_closed {
                 return None;
@@ -96,6 +112,21 @@ impl Shared {
         }
     }
 
+    /// Says which session's job was finished, and takes the next one if there is one. Stops at a closed pool.
+    #[cfg(feature = "simulation")]
+    pub(super) fn look(&self, finished: Option<u64>) -> std::ops::ControlFlow<(), Option<Taken>> {
+        let mut queue = self.queue.lock();
+        queue.finish(finished);
+        use std::ops::ControlFlow;
+        if queue.is_closed { ControlFlow::Break(()) } else { ControlFlow::Continue(queue.take()) }
+    }
+
+    fn ring(&self) {
+        self.ready.notify_all();
+        #[cfg(feature = "simulation")]
+        self.rung.notify_one();
+    }
+
     /// Queues a batch; hands it back if the pool is closed.
     pub(super) fn submit(&self, batch: Box<dyn Batch>, max_parallel: usize) -> Result<(), Box<dyn Batch>> {
         {
@@ -107,7 +138,7 @@ impl Shared {
             queue.next_id = id.wrapping_add(1);
             queue.lines.push_back(Line { id, running: 0, max_parallel: max_parallel.max(1), batch });
         }
-        self.ready.notify_all();
+        self.ring();
         Ok(())
     }
 
@@ -121,14 +152,14 @@ impl Shared {
         self.cancel.cancel();
         self.places.close();
         self.line.close();
-        self.ready.notify_all();
+        self.ring();
         drop(forgotten);
     }
 }
 
-/// Takes a thread off the list of the living, on every path.
-struct Living {
-    shared: Arc<Shared>,
+/// Takes a worker off the list of the living, on every path.
+pub(super) struct Living {
+    pub(super) shared: Arc<Shared>,
     name: &'static str,
 }
 
@@ -171,22 +202,33 @@ impl WorkPool {
     ///
     /// What the operating system says if it starts no thread; those already started are let go.
     pub fn new(spawner: &Spawner, threads: usize, max_sessions: usize) -> io::Result<Self> {
+        let pool = Self::without_workers(max_sessions);
+        for name in THREADS.into_iter().take(threads.max(1)) {
+            let living = pool.living(name);
+            spawner.thread(name, move || living.shared.work())?;
+        }
+        Ok(pool)
+    }
+
+    pub(super) fn without_workers(max_sessions: usize) -> Self {
         let max_sessions = max_sessions.clamp(1, Semaphore::MAX_PERMITS);
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { lines: VecDeque::new(), next_id: 0, is_closed: false }),
             ready: Condvar::new(),
+            #[cfg(feature = "simulation")]
+            rung: tokio::sync::Notify::new(),
             places: Arc::new(Semaphore::new(max_sessions)),
             line: Semaphore::new(max_sessions),
             cancel: Cancel::new(),
             live: watch::Sender::new(Vec::new()),
         });
-        let pool = Self { _owned: Arc::new(Owned(Arc::clone(&shared))), shared };
-        for name in THREADS.into_iter().take(threads.max(1)) {
-            pool.shared.live.send_modify(|live| live.push(name));
-            let living = Living { shared: Arc::clone(&pool.shared), name };
-            spawner.thread(name, move || living.shared.work())?;
-        }
-        Ok(pool)
+        Self { _owned: Arc::new(Owned(Arc::clone(&shared))), shared }
+    }
+
+    /// Puts a worker on the list of the living.
+    pub(super) fn living(&self, name: &'static str) -> Living {
+        self.shared.live.send_modify(|live| live.push(name));
+        Living { shared: Arc::clone(&self.shared), name }
     }
 
     /// Opens a session: its jobs run as threads come free, its results and one `Closed` go to `out`. Never blocks.
@@ -255,6 +297,109 @@ mod tests {
         WorkPool::new(&Spawner::new(), threads, sessions).unwrap()
     }
 
+    /// Where a test runs: on a thread in real time, or inline in virtual time. What a pool promises holds on both.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Stage {
+        Thread,
+        #[cfg(feature = "simulation")]
+        Inline,
+    }
+
+    /// What every job of an inline pool takes here.
+    #[cfg(feature = "simulation")]
+    const COST: Duration = Duration::from_secs(10);
+
+    impl Stage {
+        /// A pool on which one job runs at a time.
+        fn pool(self, spawner: &Spawner, sessions: usize) -> WorkPool {
+            match self {
+                Self::Thread => WorkPool::new(spawner, 1, sessions).unwrap(),
+                #[cfg(feature = "simulation")]
+                Self::Inline => WorkPool::inline(spawner, super::super::JobCost::Each(COST), sessions),
+            }
+        }
+    }
+
+    /// Holds a job between its beginning and its end. Inline the job's cost does that.
+    #[derive(Clone)]
+    struct Hold(Stage, Arc<Barrier>);
+
+    impl Hold {
+        fn new(stage: Stage) -> Self {
+            Self(stage, Arc::new(Barrier::new(2)))
+        }
+
+        /// The job is here while it is held.
+        fn here(&self) {
+            if self.0 == Stage::Thread {
+                self.1.wait();
+                self.1.wait();
+            }
+        }
+
+        async fn began(&self) {
+            match self.0 {
+                Stage::Thread => drop(self.1.wait()),
+                #[cfg(feature = "simulation")]
+                Stage::Inline => tokio::time::sleep(COST / 2).await,
+            }
+        }
+
+        fn let_go(&self) {
+            if self.0 == Stage::Thread {
+                self.1.wait();
+            }
+        }
+    }
+
+    /// A job that is held.
+    fn held(hold: &Hold) -> Do {
+        let hold = hold.clone();
+        job(move |_| {
+            hold.here();
+            Ok(0)
+        })
+    }
+
+    macro_rules! on_both {
+        ($($name:ident),* $(,)?) => {
+            mod on_a_thread {
+                use super::Stage;
+                $(
+                    #[tokio::test]
+                    async fn $name() {
+                        super::$name(Stage::Thread).await;
+                    }
+                )*
+            }
+
+            #[cfg(feature = "simulation")]
+            mod inline {
+                use super::Stage;
+                $(
+                    #[tokio::test(start_paused = true)]
+                    async fn $name() {
+                        super::$name(Stage::Inline).await;
+                    }
+                )*
+            }
+        };
+    }
+
+    on_both! {
+        a_panicking_job_is_that_jobs_fault_only_and_closed_is_last,
+        a_channel_full_of_items_never_loses_closed,
+        busy_instead_of_blocking,
+        sessions_cannot_fill_a_channel_with_kept_slots,
+        cancel_skips_the_rest_and_asks_the_running,
+        a_session_without_a_receiver_cancels_itself,
+        the_deadline_is_soft_for_what_runs_and_hard_for_what_waits,
+        closing_skips_what_waits_and_names_who_does_not_end,
+        single_jobs_wait_for_a_place_in_a_bounded_line,
+        dropping_the_pool_lets_its_workers_go,
+        sessions_take_turns_one_job_each,
+    }
+
     /// Reads a session to its end: results by index, and the report.
     async fn hear(
         heard: &mut mpsc::Receiver<WorkEvent<u32>>,
@@ -282,9 +427,8 @@ mod tests {
         panic!("the channel ended without Closed");
     }
 
-    #[tokio::test]
-    async fn a_panicking_job_is_that_jobs_fault_only_and_closed_is_last() {
-        let pool = pool(3, 4);
+    async fn a_panicking_job_is_that_jobs_fault_only_and_closed_is_last(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 4);
         let (out, mut heard) = mpsc::channel(2);
         let jobs = (0..9).map(|n| job(move |_| if n == 4 { panic!("job {n}") } else { Ok(n) })).collect();
         let session = pool.open(jobs, WorkPolicy::default(), out).unwrap();
@@ -299,12 +443,11 @@ mod tests {
             WorkReport { examined: 9, started: 9, succeeded: 8, failed: 1, ..WorkReport::default() };
         assert_eq!(report, expected);
         assert!(heard.recv().await.is_none(), "nothing after Closed");
-        assert_eq!(pool.close(GRACE).await.ended, 3);
+        assert_eq!(pool.close(GRACE).await.ended, 1);
     }
 
-    #[tokio::test]
-    async fn a_channel_full_of_items_never_loses_closed() {
-        let pool = pool(2, 2);
+    async fn a_channel_full_of_items_never_loses_closed(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 2);
         let (out, mut heard) = mpsc::channel(2);
         let session =
             pool.open((0..20).map(|n| job(move |_| Ok(n))).collect(), WorkPolicy::default(), out).unwrap();
@@ -312,123 +455,101 @@ mod tests {
         assert_eq!((items.len(), report.succeeded), (20, 20));
     }
 
-    #[tokio::test]
-    async fn busy_instead_of_blocking() {
-        let pool = pool(1, 2);
+    async fn busy_instead_of_blocking(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 2);
         let (out, mut heard) = mpsc::channel(3);
         let open = || pool.open(vec![job(|_| Ok(0))], WorkPolicy::default(), out.clone());
-        let gate = Arc::new(Barrier::new(2));
-        let held = Arc::clone(&gate);
-        let hold = job(move |_| {
-            held.wait();
-            Ok(0)
-        });
-        let first = pool.open(vec![hold], WorkPolicy::default(), out.clone()).unwrap();
+        let hold = Hold::new(stage);
+        let first = pool.open(vec![held(&hold)], WorkPolicy::default(), out.clone()).unwrap();
         let second = open().unwrap();
+        hold.began().await;
         assert_eq!(open().unwrap_err(), Busy, "both places are taken");
-        gate.wait();
+        hold.let_go();
         assert_eq!(hear(&mut heard, &first).await.1.succeeded, 1);
         assert_eq!(hear(&mut heard, &second).await.1.succeeded, 1);
         let (narrow, _heard) = mpsc::channel(1);
         let refused = pool.open(vec![job(|_| Ok(0))], WorkPolicy::default(), narrow);
-        assert_eq!(
-            refused.unwrap_err(),
-            Busy,
-            "the one slot would be kept for Closed, and no item could pass"
-        );
+        let reason = "the one slot would be kept for Closed, and no item could pass";
+        assert_eq!(refused.unwrap_err(), Busy, "{reason}");
     }
 
-    #[tokio::test]
-    async fn sessions_cannot_fill_a_channel_with_kept_slots() {
-        let pool = pool(2, 8);
+    async fn sessions_cannot_fill_a_channel_with_kept_slots(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 8);
         let (out, mut heard) = mpsc::channel(3);
-        let gate = Arc::new(Barrier::new(3));
-        let hold = || {
-            let gate = Arc::clone(&gate);
-            job(move |_| {
-                gate.wait();
-                Ok(0)
-            })
-        };
+        let hold = Hold::new(stage);
         let mut opened = Vec::new();
-        while let Ok(session) = pool.open(vec![hold()], WorkPolicy::default(), out.clone()) {
+        while let Ok(session) = pool.open(vec![held(&hold)], WorkPolicy::default(), out.clone()) {
             opened.push(session.fence());
         }
         assert_eq!(opened.len(), 2, "the third slot stays for items");
-        gate.wait();
         let mut closed = Vec::new();
-        while closed.len() < 2 {
-            if let Some(WorkEvent::Closed { fence, .. }) = heard.recv().await {
+        for _ in &opened {
+            hold.began().await;
+            hold.let_go();
+            while !matches!(heard.recv().await, Some(WorkEvent::Closed { fence, .. }) if {
                 closed.push(fence);
-            }
+                true
+            }) {}
         }
-        closed.sort();
         assert_eq!(closed, opened);
     }
 
-    #[tokio::test]
-    async fn cancel_skips_the_rest_and_asks_the_running() {
-        let pool = pool(1, 1);
+    async fn cancel_skips_the_rest_and_asks_the_running(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 1);
         let (out, mut heard) = mpsc::channel(4);
-        let gate = Arc::new(Barrier::new(2));
-        let (began, ended) = (Arc::clone(&gate), Arc::clone(&gate));
+        let hold = Hold::new(stage);
+        let kept = hold.clone();
         let patient = job(move |cx| {
-            began.wait();
-            ended.wait();
+            kept.here();
             if cx.is_cancelled() { Err(JobFault::Cancelled) } else { Ok(0) }
         });
         let session = pool.open(vec![patient, job(|_| Ok(1))], WorkPolicy::default(), out).unwrap();
-        gate.wait();
+        hold.began().await;
         session.cancel();
-        gate.wait();
+        hold.let_go();
         let (items, report) = hear(&mut heard, &session).await;
         assert_eq!(items, [(0, false, Err(JobFault::Cancelled))]);
         assert_eq!((report.started, report.failed, report.skipped_cancelled), (1, 1, 1));
     }
 
-    #[tokio::test]
-    async fn a_session_without_a_receiver_cancels_itself() {
-        let pool = pool(1, 1);
+    async fn a_session_without_a_receiver_cancels_itself(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 1);
         let (out, heard) = mpsc::channel(2);
         let ran = Arc::new(AtomicUsize::new(0));
-        let gate = Arc::new(Barrier::new(2));
+        let hold = Hold::new(stage);
         let jobs = (0..50).map(|n| {
-            let (ran, gate) = (Arc::clone(&ran), Arc::clone(&gate));
+            let (ran, hold) = (Arc::clone(&ran), hold.clone());
             job(move |_| {
                 if n == 0 {
-                    gate.wait();
-                    gate.wait();
+                    hold.here();
                 }
                 ran.fetch_add(1, Ordering::SeqCst);
                 Ok(0)
             })
         });
         pool.open(jobs.collect(), WorkPolicy::default(), out).unwrap();
-        gate.wait();
+        hold.began().await;
         drop(heard);
-        gate.wait();
+        hold.let_go();
         // The place is free again only after the session has closed.
         assert_eq!(pool.run(|| 7).await, Ok(7));
         assert_eq!(ran.load(Ordering::SeqCst), 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_deadline_is_soft_for_what_runs_and_hard_for_what_waits() {
+    async fn the_deadline_is_soft_for_what_runs_and_hard_for_what_waits(stage: Stage) {
+        if stage == Stage::Thread {
+            // Nothing here waits for a timer, so that the clock stands still beside the thread.
+            tokio::time::pause();
+        }
         for late in [LatePolicy::Deliver, LatePolicy::Discard] {
-            let pool = pool(1, 1);
+            let pool = stage.pool(&Spawner::new(), 1);
             let (out, mut heard) = mpsc::channel(4);
-            let gate = Arc::new(Barrier::new(2));
-            let held = Arc::clone(&gate);
-            let slow = job(move |_| {
-                held.wait();
-                held.wait();
-                Ok(0)
-            });
-            let policy = WorkPolicy { deadline: Some(Duration::from_secs(1)), late, max_parallel: 1 };
-            let session = pool.open(vec![slow, job(|_| Ok(1))], policy, out).unwrap();
-            gate.wait();
-            tokio::time::advance(Duration::from_secs(2)).await;
-            gate.wait();
+            let hold = Hold::new(stage);
+            let policy = WorkPolicy { deadline: Some(Duration::from_secs(6)), late, max_parallel: 1 };
+            let session = pool.open(vec![held(&hold), job(|_| Ok(1))], policy, out).unwrap();
+            hold.began().await;
+            tokio::time::advance(Duration::from_secs(7)).await;
+            hold.let_go();
             let (items, report) = hear(&mut heard, &session).await;
             let discarded = usize::from(late == LatePolicy::Discard);
             assert_eq!(items.len(), 1 - discarded);
@@ -466,50 +587,83 @@ mod tests {
         assert_eq!(hear(&mut heard, &session).await.1.succeeded, 2);
     }
 
-    #[tokio::test]
-    async fn closing_skips_what_waits_and_names_who_does_not_end() {
-        let pool = pool(1, 2);
+    async fn closing_skips_what_waits_and_names_who_does_not_end(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 2);
         let (out, mut heard) = mpsc::channel(4);
-        let gate = Arc::new(Barrier::new(2));
-        let held = Arc::clone(&gate);
-        let stuck = job(move |_| {
-            held.wait();
-            held.wait();
-            Ok(0)
-        });
-        let session = pool.open(vec![stuck, job(|_| Ok(1))], WorkPolicy::default(), out.clone()).unwrap();
-        gate.wait();
-        assert_eq!(pool.close(Duration::ZERO).await.stragglers, ["work-0"]);
+        let hold = Hold::new(stage);
+        let session =
+            pool.open(vec![held(&hold), job(|_| Ok(1))], WorkPolicy::default(), out.clone()).unwrap();
+        hold.began().await;
+        let name = if stage == Stage::Thread { "work-0" } else { "work-inline" };
+        assert_eq!(pool.close(Duration::ZERO).await.stragglers, [name]);
         assert_eq!(pool.open(vec![job(|_| Ok(1))], WorkPolicy::default(), out).unwrap_err(), Busy);
         assert_eq!(pool.run(|| 1).await, Err(JobFault::Closed));
-        gate.wait();
+        hold.let_go();
         let (items, report) = hear(&mut heard, &session).await;
         assert_eq!((items.len(), report.succeeded, report.skipped_cancelled), (1, 1, 1));
         assert_eq!(pool.close(GRACE).await.stragglers, [""; 0]);
     }
 
-    #[tokio::test]
-    async fn single_jobs_wait_for_a_place_in_a_bounded_line() {
-        let pool = pool(1, 1);
-        let gate = Arc::new(Barrier::new(2));
-        let held = Arc::clone(&gate);
-        let mut first = tokio_test::task::spawn(pool.run(move || held.wait().is_leader()));
+    async fn single_jobs_wait_for_a_place_in_a_bounded_line(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 1);
+        let hold = Hold::new(stage);
+        let kept = hold.clone();
+        let mut first = tokio_test::task::spawn(pool.run(move || kept.here()));
         tokio_test::assert_pending!(first.poll());
         let mut second = tokio_test::task::spawn(pool.run(|| panic!("single")));
         tokio_test::assert_pending!(second.poll());
         assert_eq!(pool.run(|| ()).await, Err(JobFault::Busy));
-        gate.wait();
+        hold.began().await;
+        hold.let_go();
         assert!(first.await.is_ok());
         let end: Result<(), _> = second.await;
         assert_eq!(end, Err(JobFault::Panicked("single".into())));
     }
 
-    #[tokio::test]
-    async fn dropping_the_pool_lets_its_threads_go() {
+    async fn dropping_the_pool_lets_its_workers_go(stage: Stage) {
         let spawner = Spawner::new();
-        let pool = WorkPool::new(&spawner, 2, 1).unwrap();
-        assert_eq!(spawner.live(), [("work-0", 1), ("work-1", 1)]);
+        let pool = stage.pool(&spawner, 1);
+        assert_eq!(spawner.live().len(), 1);
         drop(pool);
         assert_eq!(spawner.stop(GRACE).await.stragglers, [""; 0]);
+    }
+
+    async fn sessions_take_turns_one_job_each(stage: Stage) {
+        let pool = stage.pool(&Spawner::new(), 8);
+        let (out, mut heard) = mpsc::channel(32);
+        let hold = Hold::new(stage);
+        let first = pool.open(vec![held(&hold)], WorkPolicy::default(), out.clone()).unwrap();
+        hold.began().await;
+        for base in [10, 20, 30] {
+            let jobs = (0..3).map(|n| job(move |_| Ok(base + n))).collect();
+            pool.open(jobs, WorkPolicy::default(), out.clone()).unwrap();
+        }
+        hold.let_go();
+        assert_eq!(hear(&mut heard, &first).await.1.succeeded, 1);
+        drop(out);
+        let mut order = Vec::new();
+        while let Some(event) = heard.recv().await {
+            if let WorkEvent::Item { result, .. } = event {
+                order.push(result.unwrap());
+            }
+        }
+        assert_eq!(order, [10, 20, 30, 11, 21, 31, 12, 22, 32]);
+    }
+
+    #[tokio::test]
+    async fn several_threads_share_one_session() {
+        let pool = pool(3, 2);
+        let (out, mut heard) = mpsc::channel(4);
+        let gate = Arc::new(Barrier::new(3));
+        let jobs = (0..3).map(|n| {
+            let gate = Arc::clone(&gate);
+            job(move |_| {
+                gate.wait();
+                Ok(n)
+            })
+        });
+        let session = pool.open(jobs.collect(), WorkPolicy::default(), out).unwrap();
+        assert_eq!(hear(&mut heard, &session).await.1.succeeded, 3);
+        assert_eq!(pool.close(GRACE).await.ended, 3);
     }
 }

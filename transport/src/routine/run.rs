@@ -1,11 +1,11 @@
 //! What of the work pool waits: single jobs, and its end.
 
 use super::{
-    batch::{Single, shielded},
+    batch::Lone,
     job::{CloseReport, JobFault},
     pool::WorkPool,
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{TryAcquireError, oneshot};
 
 impl WorkPool {
@@ -27,16 +27,8 @@ impl WorkPool {
         let place = Arc::clone(&self.shared.places).acquire_owned().await.map_err(|_| JobFault::Closed)?;
         drop(in_line);
         let (answer, answered) = oneshot::channel();
-        let ready = Box::new(move || {
-            let _place = place;
-            if !answer.is_closed() {
-                // A caller that has gone meanwhile wants no answer.
-                let _ = answer.send(shielded(job));
-            }
-        });
-        self.shared
-            .submit(Box::new(Single(VecDeque::from([ready as _]))), 1)
-            .map_err(|_| JobFault::Closed)?;
+        let lone = Box::new(Some(Lone { job, answer, place }));
+        self.shared.submit(lone, 1).map_err(|_| JobFault::Closed)?;
         answered.await.map_err(|_| JobFault::Closed)?.map_err(JobFault::Panicked)
     }
 
