@@ -22,7 +22,11 @@ mod plan;
 mod reactor;
 mod service;
 mod status;
+#[cfg(feature = "simulation")]
+mod stepped;
 
 pub use config::BlockSyncConfig;
 pub use service::{BlockSync, BlockSyncHandle, Commits, CommitsError};
 pub use status::{BlockSyncStatus, Conviction, PeerProgress, SyncVerdict};
+#[cfg(feature = "simulation")]
+pub use stepped::SteppedBlockSync;

@@ -2,32 +2,35 @@
 
 use crate::{
     config::BlockSyncConfig,
-    machine::{Event, Guidance, News, PeerMachine, Terms},
+    machine::{Event, Guidance, Input, News, PeerMachine, Terms},
     ports::{BlockStore, Wanted},
-    reactor::{Actor, Outlets, State},
+    reactor::{Actor, Desk, Outlets, State},
     status::BlockSyncStatus,
     wire::{Limits, STREAM},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::broadcast::{self, error::RecvError};
 use zakura_header_sync::{chain::BlockRef, ports::HeaderView};
 use zakura_transport::{
-    Capabilities, Exit, Service, Session, Spawner, StreamSpec,
-    routine::{Ends, EventSender, Published, RangeQueue, WorkPool, drive, events, inlet, publish},
+    Capabilities, Exit, Fence, Service, Session, Spawner, StreamSpec,
+    routine::{
+        Ends, EventReceiver, EventSender, Inlet, Published, RangeQueue, WorkPool, drive, events, inlet,
+        publish,
+    },
 };
 
 /// Events on their way from all sessions to the reactor; one place of each session's is kept for its last.
 const EVENTS: usize = 2_048;
 
 /// Instructions on their way to one session: it has one read open at most, is convicted once, and doubted once a check.
-const INSTRUCTIONS: usize = 32;
+pub(crate) const INSTRUCTIONS: usize = 32;
 
 /// Fetches and serves block bodies, one session a peer (stream kind 6).
 pub struct BlockSync {
     store: Arc<dyn BlockStore>,
     limits: Limits,
-    queue: RangeQueue<Wanted>,
-    events: EventSender<Event>,
+    pub(crate) queue: RangeQueue<Wanted>,
+    pub(crate) events: EventSender<Event>,
     guidance: Published<Guidance>,
 }
 
@@ -120,29 +123,61 @@ impl BlockSync {
         pool: WorkPool,
         spawner: &Spawner,
     ) -> (Self, BlockSyncHandle) {
-        let acknowledged = store.acknowledged();
-        let limits = config.limits();
         let start = tokio::time::Instant::now().into_std();
-        let mut state = State::new(start, config, views.get(), acknowledged);
-        let queue = RangeQueue::new(acknowledged.height.into());
-        let (sender, events) = events(EVENTS);
-        let (to_machines, guidance) = publish(state.guidance(start));
-        let (to_committed, committed) = publish(acknowledged);
-        let to_commits = broadcast::Sender::new(COMMITS);
-        let commits = to_commits.downgrade();
-        let (to_status, status) = publish(state.status());
-        let outlets = Outlets {
-            guidance: to_machines,
-            committed: to_committed,
-            commits: to_commits,
-            status: to_status,
-        };
-        let service =
-            Self { store: Arc::clone(&store), limits, queue: queue.clone(), events: sender, guidance };
-        spawner
-            .spawn_critical(STREAM.name, Actor { state, store, pool, queue, events, views, outlets }.run());
-        (service, BlockSyncHandle { committed, commits, status })
+        let Parts { service, desk, handle, events } = parts(start, store, views.get(), config);
+        spawner.spawn_critical(STREAM.name, Actor { desk, pool, events, views }.run());
+        (service, handle)
     }
+
+    /// A machine for a session, and what joins it to the reactor; its mailbox goes to the reactor first.
+    pub(crate) fn routine(
+        &self,
+        session: Fence,
+        capabilities: Capabilities,
+        inlet: Inlet<Input>,
+    ) -> (PeerMachine, Ends<PeerMachine>) {
+        let store = Arc::clone(&self.store);
+        let machine = PeerMachine::new(Terms {
+            session,
+            is_own: capabilities.contains(Capabilities::UNPACED),
+            limits: self.limits,
+            identify: Arc::new(move |raw| store.identify(raw)),
+        });
+        let (state, events) = (self.guidance.clone(), self.events.clone());
+        (machine, Ends { state, inlet, events, work: Some(self.queue.clone()) })
+    }
+}
+
+/// Block sync before anything runs.
+pub(crate) struct Parts {
+    pub(crate) service: BlockSync,
+    pub(crate) desk: Desk,
+    pub(crate) handle: BlockSyncHandle,
+    pub(crate) events: EventReceiver<Event>,
+}
+
+/// Puts the parts together.
+pub(crate) fn parts(
+    start: Instant,
+    store: Arc<dyn BlockStore>,
+    view: HeaderView,
+    config: BlockSyncConfig,
+) -> Parts {
+    let acknowledged = store.acknowledged();
+    let limits = config.limits();
+    let mut state = State::new(start, config, view, acknowledged);
+    let queue = RangeQueue::new(acknowledged.height.into());
+    let (sender, events) = events(EVENTS);
+    let (to_machines, guidance) = publish(state.guidance(start));
+    let (to_committed, committed) = publish(acknowledged);
+    let to_commits = broadcast::Sender::new(COMMITS);
+    let commits = to_commits.downgrade();
+    let (to_status, status) = publish(state.status());
+    let outlets =
+        Outlets { guidance: to_machines, committed: to_committed, commits: to_commits, status: to_status };
+    let desk = Desk::new(start, state, Arc::clone(&store), queue.clone(), outlets);
+    let service = BlockSync { store, limits, queue, events: sender, guidance };
+    Parts { service, desk, handle: BlockSyncHandle { committed, commits, status }, events }
 }
 
 impl Service for BlockSync {
@@ -163,14 +198,7 @@ impl Service for BlockSync {
         if self.events.send(joined).await.is_err() {
             return GONE;
         }
-        let store = Arc::clone(&self.store);
-        let machine = PeerMachine::new(Terms {
-            session: generation,
-            is_own: session.peer.capabilities.contains(Capabilities::UNPACED),
-            limits: self.limits,
-            identify: Arc::new(move |raw| store.identify(raw)),
-        });
-        let (state, events) = (self.guidance.clone(), self.events.clone());
-        drive(machine, session, Ends { state, inlet, events, work: Some(self.queue.clone()) }).await
+        let (machine, ends) = self.routine(generation, session.peer.capabilities, inlet);
+        drive(machine, session, ends).await
     }
 }

@@ -22,7 +22,11 @@ mod handle;
 mod machine;
 mod reactor;
 mod service;
+#[cfg(feature = "simulation")]
+mod stepped;
 
 pub use config::HeaderSyncConfig;
 pub use handle::{Conviction, HeaderSyncHandle, HeaderSyncStatus, PeerProgress};
 pub use service::HeaderSync;
+#[cfg(feature = "simulation")]
+pub use stepped::SteppedHeaderSync;

@@ -1,22 +1,26 @@
 //! Header sync as a service of the transport.
 
 use crate::{
+    chain::BlockRef,
     config::HeaderSyncConfig,
     handle::{HeaderSyncHandle, HeaderSyncStatus},
-    machine::{Event, PeerMachine, Report, Rules, Segment, Settings},
+    machine::{Event, Input, PeerMachine, Report, Rules, Segment, Settings},
     ports::HeaderChain,
-    reactor::{Actor, EVENT_DEPTH, Outlets, our_status},
+    reactor::{Actor, Desk, EVENT_DEPTH, Outlets, our_status},
     wire::{MAX_MESSAGE_BYTES, PAYLOAD_CAPS, Status, headers_per_message},
 };
 use std::{sync::Arc, time::Duration};
 use zakura_transport::{
-    Capabilities, Exit, Mode, Opener, Service, Session, Spawner, StreamKind, StreamSpec,
-    routine::{Ends, EventSender, Published, RangeQueue, WorkPool, drive, events, inlet, publish},
+    Capabilities, Exit, Fence, Mode, Opener, PeerId, Service, Session, Spawner, StreamKind, StreamSpec,
+    routine::{
+        Ends, EventReceiver, EventSender, Inlet, Published, RangeQueue, WorkPool, drive, events, inlet,
+        publish,
+    },
     wire::FRAME_HEADER_BYTES,
 };
 
 /// Instructions that wait for one routine. At most one order, one served page, one verdict and a rest are under way.
-const INLET_DEPTH: usize = 8;
+pub(crate) const INLET_DEPTH: usize = 8;
 
 /// Frames a second accepted from a peer (wire 4.6).
 const FRAMES_PER_SECOND: u32 = 2_048;
@@ -26,8 +30,8 @@ const FRAMES_PER_SECOND: u32 = 2_048;
 pub struct HeaderSync {
     rules: Rules,
     settings: Settings,
-    queue: RangeQueue<Segment>,
-    events: EventSender<Report>,
+    pub(crate) queue: RangeQueue<Segment>,
+    pub(crate) events: EventSender<Report>,
     ours: Published<Status>,
 }
 
@@ -47,25 +51,67 @@ impl HeaderSync {
         pool: WorkPool,
         spawner: &Spawner,
     ) -> (Self, HeaderSyncHandle) {
-        let view = chain.view();
-        let fit = u32::try_from(headers_per_message(chain.header_bytes())).unwrap_or(u32::MAX);
-        let page_headers = config.page_headers.clamp(1, fit);
-        let settings = Settings {
-            page_headers,
-            page_timeout: config.page_timeout.max(Duration::from_secs(1)),
-            segment_timeout: config.segment_timeout.max(Duration::from_secs(1)),
-        };
-        let (rules, queue) = (Rules::of(&chain), RangeQueue::new(0));
-        let (ours_out, ours) = publish(our_status(&view, page_headers));
-        let (views_out, views) = publish(view);
-        let (status_out, status) = publish(Arc::new(HeaderSyncStatus::default()));
-        let (floor, floor_in) = publish(None);
-        let (events, reports) = events(EVENT_DEPTH);
-        let outlets = Outlets { ours: ours_out, views: views_out, status: status_out };
-        let actor = Actor::new(chain, pool, &config, page_headers, queue.clone(), outlets);
-        spawner.spawn_critical("header_sync", actor.run(reports, floor_in));
-        let handle = HeaderSyncHandle { views, status, floor: Arc::new(floor) };
-        (Self { rules, settings, queue, events, ours }, handle)
+        let Parts { service, desk, handle, events, floor } = parts(chain, &config);
+        spawner.spawn_critical("header_sync", Actor { desk, pool, events, floor }.run());
+        (service, handle)
+    }
+
+    /// A machine for a session, and what joins it to the reactor; its mailbox goes to the reactor first.
+    pub(crate) fn routine(
+        &self,
+        (from, peer): (Fence, PeerId),
+        inlet: Inlet<Input>,
+    ) -> (PeerMachine, Ends<PeerMachine>) {
+        let machine = PeerMachine::new(peer, from, self.rules.clone(), self.settings);
+        let (state, events) = (self.ours.clone(), self.events.clone());
+        (machine, Ends { state, inlet, events, work: Some(self.queue.clone()) })
+    }
+}
+
+/// Header sync before anything runs.
+pub(crate) struct Parts {
+    pub(crate) service: HeaderSync,
+    pub(crate) desk: Desk,
+    pub(crate) handle: HeaderSyncHandle,
+    pub(crate) events: EventReceiver<Report>,
+    pub(crate) floor: Published<Option<BlockRef>>,
+}
+
+/// Puts the parts together.
+pub(crate) fn parts(chain: Arc<dyn HeaderChain>, config: &HeaderSyncConfig) -> Parts {
+    let view = chain.view();
+    let fit = u32::try_from(headers_per_message(chain.header_bytes())).unwrap_or(u32::MAX);
+    let page_headers = config.page_headers.clamp(1, fit);
+    let settings = Settings {
+        page_headers,
+        page_timeout: config.page_timeout.max(Duration::from_secs(1)),
+        segment_timeout: config.segment_timeout.max(Duration::from_secs(1)),
+    };
+    let (rules, queue) = (Rules::of(&chain), RangeQueue::new(0));
+    let (ours_out, ours) = publish(our_status(&view, page_headers));
+    let (views_out, views) = publish(view);
+    let (status_out, status) = publish(Arc::new(HeaderSyncStatus::default()));
+    let (to_floor, floor) = publish(None);
+    let (sender, events) = events(EVENT_DEPTH);
+    let outlets = Outlets { ours: ours_out, views: views_out, status: status_out };
+    let desk = Desk::new(chain, config, page_headers, queue.clone(), outlets);
+    let handle = HeaderSyncHandle { views, status, floor: Arc::new(to_floor) };
+    let service = HeaderSync { rules, settings, queue, events: sender, ours };
+    Parts { service, desk, handle, events, floor }
+}
+
+/// Stream kind 5 version 8 (wire 4.1, 5.2).
+pub(crate) fn stream() -> StreamSpec {
+    StreamSpec {
+        name: "header_sync",
+        kind: StreamKind::HEADER_SYNC,
+        version: 8,
+        capability: Capabilities::HEADER_SYNC,
+        mode: Mode::Ordered,
+        max_frame: u32::try_from(MAX_MESSAGE_BYTES.saturating_add(FRAME_HEADER_BYTES)).unwrap_or(u32::MAX),
+        payload_caps: PAYLOAD_CAPS,
+        opener: Opener::Initiator,
+        frames_per_second: FRAMES_PER_SECOND,
     }
 }
 
@@ -73,18 +119,7 @@ const REACTOR_GONE: Exit = Exit::Local("header sync has ended");
 
 impl Service for HeaderSync {
     fn streams(&self) -> Vec<StreamSpec> {
-        vec![StreamSpec {
-            name: "header_sync",
-            kind: StreamKind::HEADER_SYNC,
-            version: 8,
-            capability: Capabilities::HEADER_SYNC,
-            mode: Mode::Ordered,
-            max_frame: u32::try_from(MAX_MESSAGE_BYTES.saturating_add(FRAME_HEADER_BYTES))
-                .unwrap_or(u32::MAX),
-            payload_caps: PAYLOAD_CAPS,
-            opener: Opener::Initiator,
-            frames_per_second: FRAMES_PER_SECOND,
-        }]
+        vec![stream()]
     }
 
     async fn run(&self, session: Session) -> Exit {
@@ -97,13 +132,7 @@ impl Service for HeaderSync {
         if self.events.send(Report { from, event: Event::Joined { peer, mailbox } }).await.is_err() {
             return REACTOR_GONE;
         }
-        let machine = PeerMachine::new(peer, from, self.rules.clone(), self.settings);
-        let ends = Ends {
-            state: self.ours.clone(),
-            inlet,
-            events: self.events.clone(),
-            work: Some(self.queue.clone()),
-        };
+        let (machine, ends) = self.routine((from, peer), inlet);
         let exit = drive(machine, session, ends).await;
         if let Some(report) = farewell.event_mut() {
             report.event = Event::Left(Some(exit.clone()));

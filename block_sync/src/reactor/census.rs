@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 use zakura_header_sync::chain::{Height, HeightRange};
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 use zakura_transport::{Fence, PeerId, routine::Mailbox};
 
 /// Peers remembered after they left. Stops identities, which are free, from filling memory.
@@ -54,6 +56,16 @@ impl Census {
         self.sessions.insert(session, session_is);
         self.make_room();
         self.peers.entry(peer).or_insert_with(|| newcomer(peer)).connected = true;
+    }
+
+    /// How full it is. Peers with a session stay whatever the cap says.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self) -> [Fill; 2] {
+        let peers_cap = MAX_PEERS.max(self.sessions.len());
+        [
+            Fill::new("block_sync.peers", self.peers.len(), peers_cap),
+            Fill::new("block_sync.convictions", self.convictions.len(), MAX_CONVICTIONS),
+        ]
     }
 
     pub(super) fn leave(&mut self, session: Fence) {

@@ -5,6 +5,8 @@
 use crate::machine::ReadOrder;
 use std::collections::{BTreeSet, VecDeque};
 use zakura_transport::Fence;
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 
 /// Reads for serving: one open per session, some at a time in all, sessions in turn.
 #[derive(Debug)]
@@ -38,6 +40,15 @@ impl Reading {
     /// A session's read is over.
     pub(super) fn finished(&mut self, session: Fence) {
         self.running.remove(&session);
+    }
+
+    /// How full it is: one read a session waits at most.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self, sessions: usize) -> [Fill; 2] {
+        [
+            Fill::new("block_sync.reads_waiting", self.line.len(), sessions),
+            Fill::new("block_sync.reads_running", self.running.len(), self.limit.max(1)),
+        ]
     }
 
     /// A session is gone.

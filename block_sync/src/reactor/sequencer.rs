@@ -19,7 +19,7 @@ use zakura_transport::{Fence, PeerId};
 
 /// One body as it arrived: who brought it, and an id under which verdicts on it come back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Delivery {
+pub(crate) struct Delivery {
     pub(super) id: u64,
     pub(super) from: Source,
     pub(super) raw: Bytes,
@@ -27,7 +27,7 @@ pub(super) struct Delivery {
 
 /// Who brought a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Source {
+pub(crate) struct Source {
     pub(super) session: Fence,
     pub(super) peer: PeerId,
 }

@@ -22,6 +22,8 @@ use zakura_header_sync::{
     chain::{BlockRef, Height},
     ports::HeaderView,
 };
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 use zakura_transport::{Fence, PeerId, routine::Mailbox};
 
 /// Bodies in one check job: enough to make the hop to the pool cheap.
@@ -31,8 +33,8 @@ const CHECK_BLOCKS: usize = 64;
 const CHECK_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Something to be done off the reactor.
-#[derive(Debug)]
-pub(super) enum Order {
+#[derive(Debug, Clone)]
+pub(crate) enum Order {
     /// Ask the store what is missing.
     Plan { epoch: u64, from: Height, limit: usize, view: HeaderView },
     /// Check bodies against their headers.
@@ -45,7 +47,7 @@ pub(super) enum Order {
 
 /// An order is done. The error is what broke down instead: a panic of the embedder's code, or a closing pool.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(crate) enum Done {
     Planned { epoch: u64, limit: usize, view: HeaderView, answer: Result<Missing, String> },
     Checked(Vec<(BlockRef, Delivery, Result<BodyVerdict, String>)>),
     Committed(Result<Commit, String>),
@@ -142,6 +144,23 @@ impl State {
     /// Whether the acknowledged body is to be read again, for [`resync`](Self::resync): the chain has changed under us.
     pub(crate) const fn wants_resync(&self) -> bool {
         self.resync_due && !self.is_committing
+    }
+
+    /// How full everything is that has a cap.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self) -> Vec<Fill> {
+        let budget = self.sequencer.budget();
+        let one_more = u64::from(crate::wire::MAX_BLOCK_BYTES);
+        let bytes = [
+            Fill {
+                name: "block_sync.retained_bytes",
+                holds: budget.retained,
+                cap: self.config.retained_bytes.saturating_add(one_more),
+            },
+            Fill::new("block_sync.checks", self.checks, self.config.concurrent_checks.max(1)),
+        ];
+        let reads = self.reading.fills(self.census.sessions());
+        bytes.into_iter().chain(self.census.fills()).chain(reads).collect()
     }
 
     /// The committed body.

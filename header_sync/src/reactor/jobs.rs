@@ -18,7 +18,7 @@ const CHUNK: usize = 32;
 
 /// Work for the pool; each is answered by one [`Done`].
 #[derive(Debug)]
-pub(super) enum Task {
+pub(crate) enum Task {
     /// Check headers without context.
     Check(Fence, Vec<Bytes>),
     /// Hand a batch to the store.
@@ -33,7 +33,7 @@ pub(super) enum Task {
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Checked {
+pub(crate) enum Checked {
     /// Every header holds.
     Passed,
     /// The header at this position does not, for this reason.
@@ -44,7 +44,7 @@ pub(super) enum Checked {
 
 /// A finished [`Task`].
 #[derive(Debug)]
-pub(super) enum Done {
+pub(crate) enum Done {
     Checked(Fence, Checked),
     Stored(Fence, Accept),
     Weighed(Fence, Option<Work>),
@@ -52,35 +52,78 @@ pub(super) enum Done {
     Finalized,
 }
 
+impl Task {
+    /// What kind of work it is.
+    #[cfg(feature = "simulation")]
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Check(..) => "header check",
+            Self::Store(..) => "header store",
+            Self::Weigh(..) => "header weigh",
+            Self::Serve(..) => "header serve",
+            Self::Finalize(_) => "finalize",
+        }
+    }
+
+    /// Headers it goes over.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn items(&self) -> usize {
+        match self {
+            Self::Check(_, headers) => headers.len(),
+            Self::Store(_, batch) => batch.headers.len(),
+            Self::Serve(_, query) => usize::try_from(query.max_count).unwrap_or(usize::MAX),
+            Self::Weigh(..) | Self::Finalize(_) => 1,
+        }
+    }
+
+    /// Does the work here and now.
+    pub(crate) fn perform(self, chain: &dyn HeaderChain) -> Done {
+        match self {
+            Self::Check(ticket, headers) => Done::Checked(ticket, check_run(0, &headers, chain)),
+            Self::Store(ticket, batch) => Done::Stored(ticket, chain.accept(batch)),
+            Self::Weigh(ticket, fork) => Done::Weighed(ticket, chain.work_above(fork)),
+            Self::Serve(session, query) => Done::Served(session, chain.headers_after(&query)),
+            Self::Finalize(floor) => {
+                let view = chain.finalize(floor);
+                tracing::debug!(?view, "finalized");
+                Done::Finalized
+            }
+        }
+    }
+
+    /// What is said in its place if the pool could not do it.
+    fn undone(&self) -> Undone {
+        match *self {
+            Self::Check(ticket, _) => {
+                Box::new(move |fault| Done::Checked(ticket, Checked::Unable(fault.to_string())))
+            }
+            Self::Store(ticket, _) => {
+                Box::new(move |fault| Done::Stored(ticket, Accept::Unavailable { reason: fault.to_string() }))
+            }
+            Self::Weigh(ticket, _) => Box::new(move |_| Done::Weighed(ticket, None)),
+            Self::Serve(session, _) => Box::new(move |_| Done::Served(session, Found::Unavailable)),
+            Self::Finalize(_) => Box::new(|_| Done::Finalized),
+        }
+    }
+}
+
+type Undone = Box<dyn FnOnce(JobFault) -> Done + Send>;
+
 /// Runs a task. The future waits for the pool and never burns the caller's thread.
 pub(super) fn run(task: Task, chain: &Arc<dyn HeaderChain>, pool: &WorkPool) -> BoxFuture<'static, Done> {
     let (chain, pool) = (Arc::clone(chain), pool.clone());
-    match task {
-        Task::Check(ticket, headers) => {
-            async move { Done::Checked(ticket, check(headers, &chain, &pool).await) }.boxed()
-        }
-        Task::Store(ticket, batch) => async move {
-            let stored = pool.run(move || chain.accept(batch)).await;
-            let unable = |fault| Accept::Unavailable { reason: JobFault::to_string(&fault) };
-            Done::Stored(ticket, stored.unwrap_or_else(unable))
-        }
-        .boxed(),
-        Task::Weigh(ticket, fork) => async move {
-            Done::Weighed(ticket, pool.run(move || chain.work_above(fork)).await.ok().flatten())
-        }
-        .boxed(),
-        Task::Serve(session, query) => async move {
-            let found = pool.run(move || chain.headers_after(&query)).await;
-            Done::Served(session, found.unwrap_or(Found::Unavailable))
-        }
-        .boxed(),
-        Task::Finalize(floor) => async move {
-            let view = pool.run(move || chain.finalize(floor)).await;
-            tracing::debug!(?view, "finalized");
-            Done::Finalized
-        }
-        .boxed(),
+    if let Task::Check(ticket, headers) = task {
+        return async move { Done::Checked(ticket, check(headers, &chain, &pool).await) }.boxed();
     }
+    let undone = task.undone();
+    async move { pool.run(move || task.perform(&*chain)).await.unwrap_or_else(undone) }.boxed()
+}
+
+/// Checks a run of headers, of which the first is at `first` in its page.
+fn check_run(first: usize, headers: &[Bytes], chain: &dyn HeaderChain) -> Checked {
+    let verdicts = headers.iter().enumerate().map(|(index, raw)| (index, chain.verify(raw)));
+    let bad = verdicts.filter_map(|(index, verdict)| Some((index, verdict.err()?))).next();
+    bad.map_or(Checked::Passed, |(index, invalid)| Checked::Bad(first.saturating_add(index), invalid.reason))
 }
 
 /// Checks headers in chunks on all threads. The first bad one stops the chunks that have not begun, so that a bad page costs
@@ -135,8 +178,10 @@ impl Job for Chunk {
             if cx.is_cancelled() {
                 return Err(JobFault::Cancelled);
             }
-            if let Err(invalid) = self.chain.verify(raw) {
-                return Ok(Checked::Bad(self.first.saturating_add(index), invalid.reason));
+            let verdict =
+                check_run(self.first.saturating_add(index), std::slice::from_ref(raw), &*self.chain);
+            if verdict != Checked::Passed {
+                return Ok(verdict);
             }
         }
         Ok(Checked::Passed)

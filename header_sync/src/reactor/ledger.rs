@@ -8,6 +8,8 @@ use std::{
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 use zakura_transport::{Fence, PeerId, Violation};
 
 /// Identities remembered: they cost an attacker nothing, so the oldest absent ones go.
@@ -36,6 +38,16 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// How full it is. Identities with a session stay whatever the cap says.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self) -> [Fill; 2] {
+        let present = self.accounts.values().filter(|account| account.session.is_some()).count();
+        [
+            Fill::new("header_sync.identities", self.accounts.len(), MAX_IDENTITIES.max(present)),
+            Fill::new("header_sync.convictions", self.convictions.len(), MAX_CONVICTIONS),
+        ]
+    }
+
     /// A session begins; says until when its peer must be left alone.
     pub(super) fn join(&mut self, peer: PeerId, session: Fence, now: Instant) -> Option<Instant> {
         if self.accounts.len() >= MAX_IDENTITIES && !self.accounts.contains_key(&peer) {

@@ -85,6 +85,12 @@ impl Peers {
         self.0.insert(session, peer);
     }
 
+    /// How many sessions there are.
+    #[cfg(feature = "simulation")]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn leave(&mut self, session: Fence) -> Option<Peer> {
         self.0.remove(&session)
     }

@@ -8,6 +8,8 @@ use crate::{
     ports::{HeaderBatch, HeaderChain, HeaderView, Proof},
 };
 use std::collections::BTreeMap;
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 use zakura_transport::{
     Fence,
     routine::{Lease, RangeQueue},
@@ -215,6 +217,12 @@ impl Segments {
         self.slots.clear();
         self.base = view.finalized;
         self.queue.reset_above(view.finalized.height.into());
+    }
+
+    /// How full its window is.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self) -> [Fill; 1] {
+        [Fill::new("header_sync.segments", self.slots.len(), self.window)]
     }
 
     /// Segments that nobody has delivered yet, and segments that wait for the store.

@@ -19,6 +19,8 @@ use std::{
     collections::{BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 use zakura_transport::{
     Exit, Fence, PeerId, Violation,
     routine::{Lease, RangeQueue},
@@ -443,6 +445,17 @@ impl State {
     /// When to advance although nothing happens.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
         [self.store_rest, self.peers.next_free(now), self.targets.next_retry(now)].into_iter().flatten().min()
+    }
+
+    /// How full everything is that has a cap.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self) -> Vec<Fill> {
+        let waiting = [
+            Fill::new("header_sync.queries", self.queries.len(), self.peers.len()),
+            Fill::new("header_sync.serving", self.serving, MAX_SERVING),
+        ];
+        let parts = self.targets.fills().into_iter().chain(self.ledger.fills()).chain(self.segments.fills());
+        parts.chain(waiting).collect()
     }
 
     pub(super) fn status(&self) -> HeaderSyncStatus {

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 use zakura_transport::Fence;
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Fill;
 
 /// Distances from our tip at which a locator names blocks (wire 5.2).
 const LOCATOR_OFFSETS: [u32; 12] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000];
@@ -374,6 +376,16 @@ impl Targets {
     /// Whether this tip is followed.
     pub(super) fn is_open(&self, tip: &BlockRef) -> bool {
         self.open.contains_key(tip)
+    }
+
+    /// How full its maps are.
+    #[cfg(feature = "simulation")]
+    pub(super) fn fills(&self) -> [Fill; 3] {
+        [
+            Fill::new("header_sync.targets", self.open.len(), self.max_open),
+            Fill::new("header_sync.staged_headers", self.staged(), self.max_staged),
+            Fill::new("header_sync.refused", self.refused.len(), MAX_REFUSED),
+        ]
     }
 
     pub(super) fn tips(&self) -> Vec<BlockRef> {

@@ -3,6 +3,7 @@
 use super::{
     machine::{Machine, Message},
     mailbox::{EventSender, Gone, Inlet, Posted, Published},
+    turn::{Word, hear, next_word},
     work::{Demand, Lease, RangeQueue},
 };
 use crate::{Exit, Frame, FrameError, FrameSender, Session};
@@ -168,23 +169,14 @@ fn settle<M: Machine>(
     waiting: &mut Option<M::Event>,
 ) -> Result<(), Exit> {
     loop {
-        if let Some(exit) = machine.poll_exit() {
-            return Err(exit);
-        }
-        while waiting.is_none()
-            && let Some(event) = machine.poll_event()
-        {
-            match events.post(event) {
+        match next_word(machine, now(), waiting.is_none(), frames_out.has_room()) {
+            Some(Word::Exit(exit)) => return Err(exit),
+            Some(Word::Event(event)) => match events.post(event) {
                 Posted::Sent => {}
                 Posted::Full(event) => *waiting = Some(event),
                 Posted::Gone => return Err(REACTOR_GONE),
-            }
-        }
-        if !frames_out.has_room() {
-            return Ok(());
-        }
-        match machine.poll_transmit(now()) {
-            Some(message) => frames_out.push(message.encode()),
+            },
+            Some(Word::Message(message)) => frames_out.push(message.encode()),
             None => return Ok(()),
         }
     }
@@ -199,10 +191,7 @@ async fn leased<W>(work: Option<&RangeQueue<W>>, demand: Option<&Demand>) -> Lea
 
 fn receive<M: Machine>(machine: &mut M, frame: Result<Option<Frame>, FrameError>) -> Result<(), Exit> {
     match frame {
-        Ok(Some(frame)) => {
-            let message = M::Message::decode(frame).map_err(|error| Exit::Violation(error.into()))?;
-            machine.handle_message(now(), message).map_err(Exit::Violation)
-        }
+        Ok(Some(frame)) => hear(machine, now(), frame),
         Ok(None) => Err(Exit::Closed { reopen: true }),
         Err(error) => Err(stopped(error)),
     }

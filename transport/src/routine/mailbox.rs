@@ -107,17 +107,34 @@ impl<I: Command> Inlet<I> {
                 },
                 // The inlet holds a sender of its own, so this never fails.
                 _ = self.changed.changed() => {
-                    let mut input = None;
-                    self.newest.send_if_modified(|newest| {
-                        input = newest.take();
-                        false
-                    });
-                    if let Some(input) = input {
+                    if let Some(input) = self.take_newest() {
                         return input;
                     }
                 }
             }
         }
+    }
+
+    /// An instruction that has come already; queued ones go first.
+    pub fn try_recv(&mut self) -> Option<I> {
+        if let Ok(input) = self.queued.try_recv() {
+            return Some(input);
+        }
+        if !self.changed.has_changed().unwrap_or(false) {
+            return None;
+        }
+        drop(self.changed.borrow_and_update());
+        self.take_newest()
+    }
+
+    /// The one that waits beside the queue.
+    fn take_newest(&self) -> Option<I> {
+        let mut input = None;
+        self.newest.send_if_modified(|newest| {
+            input = newest.take();
+            false
+        });
+        input
     }
 
     /// Cancelled once an instruction was refused that must not be lost.
@@ -170,6 +187,13 @@ impl<E: Send> EventSender<E> {
     /// `None` if the reactor has ended.
     pub async fn farewell(&self, event: E) -> Option<Farewell<E>> {
         let room = self.0.clone().reserve_owned().await.ok()?;
+        Some(Farewell { last: Some((room, event)) })
+    }
+
+    /// As [`farewell`](Self::farewell), for who does not wait: `None` too if there is no room now.
+    #[must_use]
+    pub fn try_farewell(&self, event: E) -> Option<Farewell<E>> {
+        let room = self.0.clone().try_reserve_owned().ok()?;
         Some(Farewell { last: Some((room, event)) })
     }
 
@@ -257,6 +281,13 @@ impl<S: Clone> Published<S> {
     #[must_use]
     pub fn get(&self) -> S {
         self.0.borrow().clone()
+    }
+
+    /// The state, if it has been set since this end last saw it.
+    pub fn take_changed(&mut self) -> Option<S> {
+        // The last state of a publisher that is gone stays.
+        let has_changed = self.0.has_changed().unwrap_or(false);
+        has_changed.then(|| self.0.borrow_and_update().clone())
     }
 
     /// Waits until the state has been set since this end last saw it. Cancel-safe.

@@ -118,7 +118,10 @@ mod mailbox;
 mod pace;
 mod pool;
 mod run;
+#[cfg(feature = "simulation")]
+mod stepped;
 mod supervise;
+mod turn;
 mod work;
 
 pub use budget::{ByteBudget, Reservation};
@@ -134,6 +137,8 @@ pub use mailbox::{
     events, inlet, publish,
 };
 pub use pool::WorkPool;
+#[cfg(feature = "simulation")]
+pub use stepped::{Fill, JobResult, SteppedJob, SteppedRoutine, SteppedService, Stepper};
 pub(crate) use supervise::panic_message;
 pub use supervise::{TaskEnd, contain, supervise};
 pub use work::{Counts, Demand, Lease, RangeQueue};

@@ -1,0 +1,100 @@
+//! Block sync without tasks, for a simulation that owns time and order.
+
+use crate::{
+    BlockSyncConfig, BlockSyncHandle,
+    machine::{Event, News},
+    ports::BlockStore,
+    reactor::{Done, Order},
+    service::{INSTRUCTIONS, Parts, parts},
+    wire::STREAM,
+};
+use std::{fmt, sync::Arc, time::Instant};
+use zakura_header_sync::ports::HeaderView;
+use zakura_transport::{
+    Exit, Fence, PeerInfo, StreamSpec,
+    routine::{Fill, JobResult, Published, SteppedJob, SteppedRoutine, SteppedService, Stepper, inlet},
+};
+
+/// Block sync, stepped by hand: the machines, the reactor and the codec that ship.
+pub struct SteppedBlockSync {
+    parts: Parts,
+    views: Published<HeaderView>,
+    /// When the reactor is to look again, as it said last.
+    wake_at: Option<Instant>,
+}
+
+impl fmt::Debug for SteppedBlockSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SteppedBlockSync")
+            .field("status", &self.parts.handle.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SteppedBlockSync {
+    /// Block sync over an embedder's store, following a header view.
+    #[must_use]
+    pub fn new(
+        now: Instant,
+        store: Arc<dyn BlockStore>,
+        views: Published<HeaderView>,
+        config: BlockSyncConfig,
+    ) -> (Self, BlockSyncHandle) {
+        let parts = parts(now, store, views.get(), config);
+        let handle = parts.handle.clone();
+        (Self { parts, views, wake_at: Some(now) }, handle)
+    }
+
+    fn job(&self, order: Order) -> SteppedJob {
+        let store = Arc::clone(self.parts.desk.store());
+        SteppedJob::new::<Done>(order.name(), order.items(), move || order.perform(&*store))
+    }
+}
+
+impl SteppedService for SteppedBlockSync {
+    fn stream(&self) -> StreamSpec {
+        STREAM
+    }
+
+    fn open(&mut self, now: Instant, peer: &PeerInfo, session: Fence) -> Box<dyn SteppedRoutine> {
+        let service = &self.parts.service;
+        let (mailbox, inlet) = inlet(INSTRUCTIONS);
+        let mut farewell = service.events.try_farewell(Event { session, news: News::Left });
+        let (machine, ends) = service.routine(session, peer.capabilities, inlet);
+        self.parts.desk.on_event(now, Event { session, news: News::Joined { peer: peer.id, mailbox } });
+        Box::new(Stepper::new(now, machine, ends, move |_: &Exit| drop(farewell.take())))
+    }
+
+    fn advance(&mut self, now: Instant) -> Vec<SteppedJob> {
+        if let Some(view) = self.views.take_changed() {
+            self.parts.desk.on_view(view);
+        }
+        if self.wake_at.is_some_and(|at| at <= now) {
+            self.parts.desk.wake(now);
+        }
+        while let Some(event) = self.parts.events.try_recv() {
+            self.parts.desk.on_event(now, event);
+        }
+        let orders = self.parts.desk.perform(now);
+        self.wake_at = self.parts.desk.speak(now);
+        orders.into_iter().map(|order| self.job(order)).collect()
+    }
+
+    fn done(&mut self, now: Instant, result: JobResult) {
+        if let Some(done) = result.open() {
+            self.parts.desk.on_done(now, done);
+        }
+    }
+
+    fn wake(&self, _now: Instant) -> Option<Instant> {
+        self.wake_at
+    }
+
+    fn fills(&self) -> Vec<Fill> {
+        self.parts.desk.fills()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.parts.service.queue.check_invariants()
+    }
+}

@@ -1,0 +1,95 @@
+//! Header sync without tasks, for a simulation that owns time and order.
+
+use crate::{
+    HeaderSyncConfig, HeaderSyncHandle,
+    machine::{Event, Report},
+    ports::HeaderChain,
+    reactor::{Done, Task},
+    service::{INLET_DEPTH, Parts, parts, stream},
+};
+use std::{fmt, sync::Arc, time::Instant};
+use zakura_transport::{
+    Exit, Fence, PeerInfo, StreamSpec,
+    routine::{Fill, JobResult, SteppedJob, SteppedRoutine, SteppedService, Stepper, inlet},
+};
+
+/// Header sync, stepped by hand: the machines, the reactor and the codec that ship.
+pub struct SteppedHeaderSync {
+    parts: Parts,
+    chain: Arc<dyn HeaderChain>,
+}
+
+impl fmt::Debug for SteppedHeaderSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SteppedHeaderSync")
+            .field("status", &self.parts.handle.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl SteppedHeaderSync {
+    /// Header sync over an embedder's chain.
+    #[must_use]
+    pub fn new(chain: Arc<dyn HeaderChain>, config: &HeaderSyncConfig) -> (Self, HeaderSyncHandle) {
+        let parts = parts(Arc::clone(&chain), config);
+        let handle = parts.handle.clone();
+        (Self { parts, chain }, handle)
+    }
+}
+
+impl SteppedService for SteppedHeaderSync {
+    fn stream(&self) -> StreamSpec {
+        stream()
+    }
+
+    fn open(&mut self, now: Instant, peer: &PeerInfo, session: Fence) -> Box<dyn SteppedRoutine> {
+        let service = &self.parts.service;
+        let (mailbox, inlet) = inlet(INLET_DEPTH);
+        let (machine, ends) = service.routine((session, peer.id), inlet);
+        let mut farewell = service.events.try_farewell(Report { from: session, event: Event::Left(None) });
+        let joined = Report { from: session, event: Event::Joined { peer: peer.id, mailbox } };
+        self.parts.desk.hear(now, joined);
+        Box::new(Stepper::new(now, machine, ends, move |exit: &Exit| {
+            if let Some(report) = farewell.as_mut().and_then(|farewell| farewell.event_mut()) {
+                report.event = Event::Left(Some(exit.clone()));
+            }
+            drop(farewell.take());
+        }))
+    }
+
+    fn advance(&mut self, now: Instant) -> Vec<SteppedJob> {
+        if let Some(Some(floor)) = self.parts.floor.take_changed() {
+            self.parts.desk.finalize(floor);
+        }
+        while let Some(report) = self.parts.events.try_recv() {
+            self.parts.desk.hear(now, report);
+        }
+        let tasks = self.parts.desk.advance(now);
+        tasks.into_iter().map(|task| self.job(task)).collect()
+    }
+
+    fn done(&mut self, now: Instant, result: JobResult) {
+        if let Some(done) = result.open() {
+            self.parts.desk.done(now, done);
+        }
+    }
+
+    fn wake(&self, now: Instant) -> Option<Instant> {
+        self.parts.desk.wake(now)
+    }
+
+    fn fills(&self) -> Vec<Fill> {
+        self.parts.desk.fills()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.parts.service.queue.check_invariants()
+    }
+}
+
+impl SteppedHeaderSync {
+    fn job(&self, task: Task) -> SteppedJob {
+        let chain = Arc::clone(&self.chain);
+        SteppedJob::new::<Done>(task.name(), task.items(), move || task.perform(&*chain))
+    }
+}

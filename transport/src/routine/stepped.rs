@@ -1,0 +1,299 @@
+//! Services without tasks: the same machines and reactors, stepped by a simulation that owns time and order.
+//!
+//! [`drive`](super::drive()) waits for whatever is ready first; a [`Stepper`] is told the time and does what is due, in
+//! the same order. Nothing here waits, so a world of many peers needs no runtime.
+
+use super::{
+    drive::Ends,
+    machine::{Machine, Message},
+    mailbox::Posted,
+    turn::{Word, hear, next_word},
+};
+use crate::{Exit, Fence, Frame, OUTBOX_BYTES, PeerInfo, StreamSpec};
+use std::{any::Any, collections::VecDeque, fmt, time::Instant};
+
+/// A service whose reactor is stepped by hand.
+pub trait SteppedService: fmt::Debug {
+    /// The one ordered stream it runs.
+    fn stream(&self) -> StreamSpec;
+
+    /// Begins a session, as the transport would when the stream is open.
+    fn open(&mut self, now: Instant, peer: &PeerInfo, session: Fence) -> Box<dyn SteppedRoutine>;
+
+    /// Lets the reactor hear its events, decide, instruct routines and publish. What is to be computed comes back.
+    fn advance(&mut self, now: Instant) -> Vec<SteppedJob>;
+
+    /// A job is done.
+    fn done(&mut self, now: Instant, result: JobResult);
+
+    /// When to call [`advance`](Self::advance) although nothing has happened.
+    fn wake(&self, now: Instant) -> Option<Instant>;
+
+    /// The fill and the cap of everything this service holds that has one, by name (threats, I-R3).
+    fn fills(&self) -> Vec<Fill>;
+
+    /// What contradicts itself in the service's own books.
+    ///
+    /// # Errors
+    ///
+    /// The contradiction, in words.
+    fn check(&self) -> Result<(), String>;
+}
+
+/// One bounded thing and how full it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub holds: u64,
+    /// What it may hold.
+    pub cap: u64,
+}
+
+impl Fill {
+    /// A fill.
+    #[must_use]
+    pub fn new(name: &'static str, holds: usize, cap: usize) -> Self {
+        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        Self { name, holds: wide(holds), cap: wide(cap) }
+    }
+}
+
+/// Work for the pool: a simulation runs it when it likes and brings the result back when it likes.
+pub struct SteppedJob {
+    /// What kind of work it is.
+    pub name: &'static str,
+    /// How many headers or bodies it goes over: what a modelled cost is reckoned by.
+    pub items: usize,
+    work: Box<dyn FnOnce() -> JobResult + Send>,
+}
+
+/// What a job computed, for the service that asked.
+pub struct JobResult(Box<dyn Any + Send>);
+
+impl SteppedJob {
+    /// A job.
+    #[must_use]
+    pub fn new<T: Send + 'static>(
+        name: &'static str,
+        items: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Self {
+        Self { name, items, work: Box::new(move || JobResult(Box::new(work()))) }
+    }
+
+    /// Does the work.
+    #[must_use]
+    pub fn run(self) -> JobResult {
+        (self.work)()
+    }
+}
+
+impl JobResult {
+    /// The result, if it is of this type.
+    #[must_use]
+    pub fn open<T: 'static>(self) -> Option<T> {
+        self.0.downcast().ok().map(|result| *result)
+    }
+}
+
+impl fmt::Debug for SteppedJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SteppedJob").field("name", &self.name).field("items", &self.items).finish()
+    }
+}
+
+impl fmt::Debug for JobResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JobResult")
+    }
+}
+
+/// One peer's routine, stepped by hand. Dropping it ends the session as a cancel would.
+pub trait SteppedRoutine {
+    /// A frame has come from the peer. It is heard in the next turn.
+    fn frame(&mut self, frame: Frame);
+
+    /// The peer has ended the stream.
+    fn finish(&mut self);
+
+    /// Does everything that is due, in the order of [`drive`](super::drive()). The exit, once there is one; after that
+    /// nothing more happens.
+    fn turn(&mut self, now: Instant) -> Option<&Exit>;
+
+    /// The next frame for the peer.
+    fn take_frame(&mut self) -> Option<Frame>;
+
+    /// When a turn is due although nothing happens.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Frames that have come and wait to be heard.
+    fn backlog(&self) -> usize;
+}
+
+/// Steps one machine. What the reactor is to hear last, when the session has ended, is said by `farewell`.
+pub struct Stepper<M: Machine, F: FnMut(&Exit)> {
+    machine: M,
+    ends: Ends<M>,
+    farewell: F,
+    waiting: Option<M::Event>,
+    incoming: VecDeque<Frame>,
+    is_finished: bool,
+    outbox: VecDeque<Frame>,
+    outbox_bytes: usize,
+    exit: Option<Exit>,
+}
+
+impl<M: Machine, F: FnMut(&Exit)> fmt::Debug for Stepper<M, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stepper").field("exit", &self.exit).finish_non_exhaustive()
+    }
+}
+
+impl<M: Machine, F: FnMut(&Exit)> Stepper<M, F> {
+    /// A machine at the start of its session.
+    pub fn new(now: Instant, mut machine: M, ends: Ends<M>, farewell: F) -> Self {
+        machine.handle_state(now, &ends.state.get());
+        Self {
+            machine,
+            ends,
+            farewell,
+            waiting: None,
+            incoming: VecDeque::new(),
+            is_finished: false,
+            outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            exit: None,
+        }
+    }
+
+    /// Lets the machine say all that there is room for.
+    fn settle(&mut self, now: Instant) -> Result<(), Exit> {
+        loop {
+            let has_room = self.outbox_bytes < OUTBOX_BYTES;
+            match next_word(&mut self.machine, now, self.waiting.is_none(), has_room) {
+                Some(Word::Exit(exit)) => return Err(exit),
+                Some(Word::Event(event)) => self.post(event)?,
+                Some(Word::Message(message)) => {
+                    let frame = message.encode();
+                    self.outbox_bytes = self.outbox_bytes.saturating_add(frame.wire_len());
+                    self.outbox.push_back(frame);
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn post(&mut self, event: M::Event) -> Result<(), Exit> {
+        match self.ends.events.post(event) {
+            Posted::Sent => Ok(()),
+            Posted::Full(event) => {
+                self.waiting = Some(event);
+                Ok(())
+            }
+            Posted::Gone => Err(Exit::Local("the reactor has ended")),
+        }
+    }
+
+    /// Takes the first thing that is due, in the order of `drive`. Whether there was one.
+    fn take_one(&mut self, now: Instant) -> Result<bool, Exit> {
+        if self.ends.inlet.overflowed().is_cancelled() {
+            return Err(Exit::Local("the routine fell behind its instructions"));
+        }
+        if let Some(event) = self.waiting.take() {
+            self.post(event)?;
+            return Ok(self.waiting.is_none());
+        }
+        if let Some(state) = self.ends.state.take_changed() {
+            self.machine.handle_state(now, &state);
+            return Ok(true);
+        }
+        if let Some(input) = self.ends.inlet.try_recv() {
+            self.machine.handle_input(now, input);
+            return Ok(true);
+        }
+        if self.machine.poll_timeout().is_some_and(|(at, _why)| at <= now) {
+            self.machine.handle_timeout(now);
+            return Ok(true);
+        }
+        let demand = self.ends.work.as_ref().and(self.machine.poll_demand(now));
+        let lease = demand.and_then(|demand| self.ends.work.as_ref()?.take(&demand));
+        if let Some(lease) = lease {
+            self.machine.handle_work(now, lease);
+            return Ok(true);
+        }
+        match self.incoming.pop_front() {
+            Some(frame) => hear(&mut self.machine, now, frame).map(|()| true),
+            None if self.is_finished => Err(Exit::Closed { reopen: true }),
+            None => Ok(false),
+        }
+    }
+
+    fn work(&mut self, now: Instant) -> Result<(), Exit> {
+        for _ in 0..STEPS_PER_TURN {
+            self.settle(now)?;
+            if !self.take_one(now)? {
+                return Ok(());
+            }
+        }
+        Err(Exit::Local("the machine does not come to rest"))
+    }
+
+    /// Tells the reactor what it has not heard yet, and that the session is over.
+    fn end(&mut self, exit: Exit) {
+        let last = self.waiting.take().into_iter().chain(std::iter::from_fn(|| self.machine.poll_event()));
+        for event in last {
+            // A reactor that is full or gone in a world without waiting is a fault of the world, and shows there.
+            if !matches!(self.ends.events.post(event), Posted::Sent) {
+                break;
+            }
+        }
+        (self.farewell)(&exit);
+        self.exit = Some(exit);
+    }
+}
+
+/// Steps of one machine in one instant, at most: a machine that is never at rest is a fault, and would stop the world.
+const STEPS_PER_TURN: usize = 100_000;
+
+impl<M: Machine, F: FnMut(&Exit)> SteppedRoutine for Stepper<M, F> {
+    fn frame(&mut self, frame: Frame) {
+        self.incoming.push_back(frame);
+    }
+
+    fn finish(&mut self) {
+        self.is_finished = true;
+    }
+
+    fn turn(&mut self, now: Instant) -> Option<&Exit> {
+        if self.exit.is_none()
+            && let Err(exit) = self.work(now)
+        {
+            self.end(exit);
+        }
+        self.exit.as_ref()
+    }
+
+    fn take_frame(&mut self) -> Option<Frame> {
+        let frame = self.outbox.pop_front()?;
+        self.outbox_bytes = self.outbox_bytes.saturating_sub(frame.wire_len());
+        Some(frame)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.machine.poll_timeout().map(|(at, _why)| at)
+    }
+
+    fn backlog(&self) -> usize {
+        self.incoming.len()
+    }
+}
+
+impl<M: Machine, F: FnMut(&Exit)> Drop for Stepper<M, F> {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            self.end(Exit::Closed { reopen: false });
+        }
+    }
+}
