@@ -7,10 +7,14 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Bytes of an Ed25519 seed.
 const SEED_BYTES: usize = 32;
+
+/// Bytes of an Ed25519 signature.
+const SIGNATURE_BYTES: usize = 64;
 
 /// What stands before the 32 key bytes in a `SubjectPublicKeyInfo` (wire 1.2).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -27,6 +31,7 @@ const MAX_KEY_FILE_BYTES: u64 = 256;
 #[derive(Clone)]
 pub struct Identity {
     seed: [u8; SEED_BYTES],
+    pair: Arc<Ed25519KeyPair>,
     id: PeerId,
 }
 
@@ -92,7 +97,7 @@ impl Identity {
         let refused = IdentityError::Generate("the key library refused the seed");
         let Ok(pair) = Ed25519KeyPair::from_seed_unchecked(&seed) else { return Err(refused) };
         let Ok(key) = <[u8; 32]>::try_from(pair.public_key().as_ref()) else { return Err(refused) };
-        Ok(Self { seed, id: PeerId::new(key) })
+        Ok(Self { seed, pair: Arc::new(pair), id: PeerId::new(key) })
     }
 
     /// A new identity from the operating system's randomness.
@@ -134,6 +139,14 @@ impl Identity {
     #[must_use]
     pub const fn peer_id(&self) -> PeerId {
         self.id
+    }
+
+    /// Signs `message`: Ed25519, the same signature for the same message (RFC 8032).
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        let mut signature = [0; SIGNATURE_BYTES];
+        signature.copy_from_slice(self.pair.sign(message).as_ref());
+        signature
     }
 
     /// The 32 secret bytes, for the layers that sign or derive keys with this identity. Never log them.
@@ -225,6 +238,17 @@ mod tests {
         assert_eq!(from_spki(&der), Some(identity.peer_id()));
         assert_eq!(from_spki(&der[..43]), None);
         assert_eq!(from_spki(&[&der[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn a_signature_is_the_standards() {
+        // RFC 8032, 7.1, test 2: one byte.
+        let hex = |digits: &str| data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap();
+        let seed = hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+        let identity = Identity::from_seed(seed.try_into().unwrap()).unwrap();
+        let signature = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                         085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+        assert_eq!(identity.sign(&[0x72]).to_vec(), hex(signature));
     }
 
     #[test]

@@ -4,8 +4,11 @@ use super::{
     Span, Status,
     caps::{MAX_BLOCK_BYTES, SPAN_BYTES, STATUS_BYTES, tag},
 };
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use zakura_transport::{Frame, routine, wire::Malformed};
+use bytes::{Buf, Bytes};
+use zakura_transport::{
+    Frame, routine,
+    wire::{Malformed, Reader, Writer},
+};
 
 /// What two block-sync peers say to each other. There are no request ids: answers are matched by hash and height.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,76 +28,48 @@ pub enum Message {
 impl routine::Message for Message {
     fn decode(frame: Frame) -> Result<Self, Malformed> {
         let frame_type = frame.message_type;
-        let mut payload = frame.head.chain(frame.body);
-        if !payload.has_remaining() {
-            return Err(Malformed::new("block-sync message", "the payload lacks its type byte"));
-        }
-        let kind = payload.get_u8();
+        let mut payload = frame.into_reader();
+        let kind = payload.u8("block-sync message")?;
         if frame_type != u16::from(kind) {
             let why = format!("frame type {frame_type} carries a payload of type {kind}");
             return Err(Malformed::new("block-sync message", why));
         }
         match kind {
-            tag::STATUS => {
-                exact("Status", &payload, STATUS_BYTES)?;
-                Status::decode(&mut payload).map(Self::Status)
-            }
-            tag::GET_BLOCKS => {
-                exact("GetBlocks", &payload, SPAN_BYTES)?;
-                Span::decode("GetBlocks", &mut payload).map(Self::GetBlocks)
-            }
-            tag::BLOCK => block(&mut payload).map(Self::Block),
-            tag::BLOCKS_DONE => {
-                exact("BlocksDone", &payload, SPAN_BYTES)?;
-                Span::decode("BlocksDone", &mut payload).map(Self::BlocksDone)
-            }
-            tag::RANGE_UNAVAILABLE => {
-                exact("RangeUnavailable", &payload, SPAN_BYTES)?;
-                Span::decode("RangeUnavailable", &mut payload).map(Self::RangeUnavailable)
-            }
+            tag::STATUS => Status::read(payload).map(Self::Status),
+            tag::GET_BLOCKS => Span::read("GetBlocks", payload).map(Self::GetBlocks),
+            tag::BLOCK => block(payload).map(Self::Block),
+            tag::BLOCKS_DONE => Span::read("BlocksDone", payload).map(Self::BlocksDone),
+            tag::RANGE_UNAVAILABLE => Span::read("RangeUnavailable", payload).map(Self::RangeUnavailable),
             unknown => Err(Malformed::new("block-sync message", format!("type {unknown} is none of 1..=5"))),
         }
     }
 
     fn encode(self) -> Frame {
         match self {
-            Self::Status(status) => framed(tag::STATUS, STATUS_BYTES, |bytes| status.encode(bytes)),
-            Self::GetBlocks(span) => framed(tag::GET_BLOCKS, SPAN_BYTES, |bytes| span.encode(bytes)),
+            Self::Status(status) => framed(tag::STATUS, STATUS_BYTES, |out| status.write(out)),
+            Self::GetBlocks(span) => framed(tag::GET_BLOCKS, SPAN_BYTES, |out| span.write(out)),
             Self::Block(raw) => {
                 Frame::with_body(u16::from(tag::BLOCK), Bytes::from_static(&[tag::BLOCK]), raw)
             }
-            Self::BlocksDone(span) => framed(tag::BLOCKS_DONE, SPAN_BYTES, |bytes| span.encode(bytes)),
-            Self::RangeUnavailable(span) => {
-                framed(tag::RANGE_UNAVAILABLE, SPAN_BYTES, |bytes| span.encode(bytes))
-            }
+            Self::BlocksDone(span) => framed(tag::BLOCKS_DONE, SPAN_BYTES, |out| span.write(out)),
+            Self::RangeUnavailable(span) => framed(tag::RANGE_UNAVAILABLE, SPAN_BYTES, |out| span.write(out)),
         }
     }
 }
 
-/// A message of fixed size holds exactly its fields: a short one cannot be read, trailing bytes are malformed.
-fn exact(what: &'static str, rest: &impl Buf, payload_bytes: u32) -> Result<(), Malformed> {
-    let wanted = u64::from(payload_bytes).saturating_sub(1);
-    let found = rest.remaining() as u64;
-    if found == wanted {
-        Ok(())
-    } else {
-        Err(Malformed::new(what, format!("{found} bytes follow the type byte, not {wanted}")))
-    }
-}
-
-fn block(rest: &mut impl Buf) -> Result<Bytes, Malformed> {
-    let found = rest.remaining();
+fn block(mut rest: Reader<impl Buf>) -> Result<Bytes, Malformed> {
+    let found = rest.left();
     if found == 0 || found as u64 > u64::from(MAX_BLOCK_BYTES) {
         return Err(Malformed::new("Block", format!("{found} bytes are not within 1..={MAX_BLOCK_BYTES}")));
     }
-    Ok(rest.copy_to_bytes(found))
+    rest.bytes("Block", found)
 }
 
-fn framed(kind: u8, payload_bytes: u32, fields: impl FnOnce(&mut BytesMut)) -> Frame {
-    let mut payload = BytesMut::with_capacity(payload_bytes as usize);
-    payload.put_u8(kind);
+fn framed(kind: u8, payload_bytes: u32, fields: impl FnOnce(&mut Writer)) -> Frame {
+    let mut payload = Writer::with_capacity(payload_bytes as usize);
+    payload.u8(kind);
     fields(&mut payload);
-    Frame::new(u16::from(kind), payload.freeze())
+    Frame::new(u16::from(kind), payload.finish())
 }
 
 #[cfg(test)]

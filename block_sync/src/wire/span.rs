@@ -1,9 +1,9 @@
 //! A start height and a count: the body of three of the five messages.
 
 use super::caps::MAX_BLOCKS_PER_RESPONSE;
-use bytes::{Buf, BufMut};
-use zakura_header_sync::chain::Height;
-use zakura_transport::wire::Malformed;
+use bytes::Buf;
+use zakura_header_sync::{chain::Height, wire::ReadChain};
+use zakura_transport::wire::{Malformed, Reader, Writer};
 
 /// Consecutive heights as they travel: 1 to [`MAX_BLOCKS_PER_RESPONSE`] of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,21 +43,17 @@ impl Span {
     }
 
     /// Reads the eight bytes after the tag; a zero count or one above the bound is fatal (wire 5.3).
-    pub(super) fn decode(what: &'static str, bytes: &mut impl Buf) -> Result<Self, Malformed> {
-        let start = height(what, bytes.get_u32_le())?;
-        let count = bytes.get_u32_le();
+    pub(super) fn read(what: &'static str, mut body: Reader<impl Buf>) -> Result<Self, Malformed> {
+        let start = body.height(what)?;
+        let count = body.u32(what)?;
+        body.end(what)?;
         Self::new(start, count).ok_or_else(|| {
             Malformed::new(what, format!("count {count} is not within 1..={MAX_BLOCKS_PER_RESPONSE}"))
         })
     }
 
-    pub(super) fn encode(self, bytes: &mut impl BufMut) {
-        bytes.put_u32_le(self.start.get());
-        bytes.put_u32_le(self.count);
+    pub(super) fn write(self, out: &mut Writer) {
+        out.u32(self.start.get());
+        out.u32(self.count);
     }
-}
-
-/// A height from the wire; those above 2^31 - 1 are no heights (wire 7.1).
-pub(super) fn height(what: &'static str, raw: u32) -> Result<Height, Malformed> {
-    Height::new(raw).ok_or_else(|| Malformed::new(what, format!("{raw} is above the largest height")))
 }

@@ -1,12 +1,12 @@
 //! Status: what a peer has, and what it is willing to carry.
 
-use super::{
-    caps::{MAX_BLOCKS_PER_RESPONSE, MAX_IN_FLIGHT_REQUESTS, MAX_RESPONSE_BYTES},
-    span::height,
+use super::caps::{MAX_BLOCKS_PER_RESPONSE, MAX_IN_FLIGHT_REQUESTS, MAX_RESPONSE_BYTES};
+use bytes::Buf;
+use zakura_header_sync::{
+    chain::{BlockRef, Height},
+    wire::{ReadChain, WriteChain},
 };
-use bytes::{Buf, BufMut};
-use zakura_header_sync::chain::{BlockHash, BlockRef, Height};
-use zakura_transport::wire::Malformed;
+use zakura_transport::wire::{Malformed, Reader, Writer};
 
 /// What one side serves at most. Always within the wire's bounds: values from a peer are clamped (wire 5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +58,19 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) fn decode(bytes: &mut impl Buf) -> Result<Self, Malformed> {
-        let low = height("Status.low", bytes.get_u32_le())?;
-        let high = height("Status.high", bytes.get_u32_le())?;
-        let mut hash = [0; 32];
-        bytes.copy_to_slice(&mut hash);
-        let limits = Limits::clamped(bytes.get_u32_le(), bytes.get_u32_le(), bytes.get_u32_le());
-        Ok(Self { low, high: BlockRef { height: high, hash: BlockHash(hash) }, limits })
+    pub(super) fn read(mut body: Reader<impl Buf>) -> Result<Self, Malformed> {
+        let (low, high) = (body.height("Status.low")?, body.block("Status.high")?);
+        let (blocks, requests) = (body.u32("Status.blocks")?, body.u32("Status.requests")?);
+        let limits = Limits::clamped(blocks, requests, body.u32("Status.bytes")?);
+        body.end("Status")?;
+        Ok(Self { low, high, limits })
     }
 
-    pub(super) fn encode(self, bytes: &mut impl BufMut) {
-        bytes.put_u32_le(self.low.get());
-        bytes.put_u32_le(self.high.height.get());
-        bytes.put_slice(&self.high.hash.0);
-        bytes.put_u32_le(self.limits.blocks_per_response);
-        bytes.put_u32_le(self.limits.in_flight_requests);
-        bytes.put_u32_le(self.limits.response_bytes);
+    pub(super) fn write(self, out: &mut Writer) {
+        out.u32(self.low.get());
+        out.block(self.high);
+        out.u32(self.limits.blocks_per_response);
+        out.u32(self.limits.in_flight_requests);
+        out.u32(self.limits.response_bytes);
     }
 }

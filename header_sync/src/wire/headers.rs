@@ -1,16 +1,16 @@
 //! Headers (type 3): one page.
 
 use super::{
+    fields::{ReadChain, WriteChain},
     message::{MAX_MESSAGE_BYTES, TYPE_HEADERS},
-    reader::Reader,
     request::RequestId,
 };
 use crate::{
     chain::{BlockHash, BlockRef},
     ports::SizedHeader,
 };
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use zakura_transport::wire::Malformed;
+use bytes::{Buf, Bytes};
+use zakura_transport::wire::{Malformed, Reader, Writer};
 
 /// Headers in one message at most (wire 5.2): bounds the vector a page makes us allocate.
 pub const MAX_HEADERS: usize = 4_000;
@@ -62,7 +62,7 @@ pub struct Headers {
 }
 
 impl Headers {
-    pub(super) fn read(mut body: Reader) -> Result<Self, Malformed> {
+    pub(super) fn read(mut body: Reader<impl Buf>) -> Result<Self, Malformed> {
         let id = RequestId::read(&mut body, "Headers.id")?;
         let target = body.hash("Headers.target")?;
         let ancestor = body.block("Headers.ancestor")?;
@@ -98,25 +98,24 @@ impl Headers {
         let hint_bytes = self.headers.len().saturating_mul(HINT_BYTES);
         let aux_bytes = self.aux.as_ref().map_or(0, Bytes::len);
         let bytes = [raw_bytes, hint_bytes, aux_bytes].into_iter().fold(FIXED_BYTES, usize::saturating_add);
-        let mut out = BytesMut::with_capacity(bytes);
-        out.put_u8(TYPE_HEADERS);
-        out.put_u64_le(self.id.get());
-        out.put_slice(&self.target.0);
-        out.put_u32_le(self.ancestor.height.get());
-        out.put_slice(&self.ancestor.hash.0);
-        out.put_u32_le(u32::try_from(self.headers.len()).unwrap_or(u32::MAX));
-        out.put_u8(u8::from(self.complete));
-        out.put_u8(u8::from(self.aux.is_some()));
+        let mut out = Writer::with_capacity(bytes);
+        out.u8(TYPE_HEADERS);
+        out.u64(self.id.get());
+        out.raw(&self.target.0);
+        out.block(self.ancestor);
+        out.u32(u32::try_from(self.headers.len()).unwrap_or(u32::MAX));
+        out.flag(self.complete);
+        out.flag(self.aux.is_some());
         for header in &self.headers {
-            out.put_slice(&header.raw);
+            out.raw(&header.raw);
         }
         for header in &self.headers {
-            out.put_u32_le(header.size_hint);
+            out.u32(header.size_hint);
         }
         if let Some(aux) = &self.aux {
-            out.put_slice(aux);
+            out.raw(aux);
         }
-        out.freeze()
+        out.finish()
     }
 }
 

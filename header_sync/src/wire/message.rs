@@ -3,11 +3,9 @@
 use super::{
     headers::Headers,
     outcome::{OUTCOME_BYTES, Outcome},
-    reader::Reader,
     request::{GetHeaders, MAX_LOCATOR, REQUEST_FIXED_BYTES},
     status::{STATUS_BYTES, Status},
 };
-use bytes::{Bytes, BytesMut};
 use zakura_transport::{Frame, PayloadCap, routine, wire::Malformed};
 
 /// Payload bytes of any message at most (wire 5.2).
@@ -50,7 +48,7 @@ pub enum Message {
 impl routine::Message for Message {
     fn decode(frame: Frame) -> Result<Self, Malformed> {
         let frame_type = frame.message_type;
-        let mut body = Reader::new(payload(frame));
+        let mut body = frame.into_reader();
         let tag = body.u8("message type")?;
         if u16::from(tag) != frame_type {
             let why = format!("payload says {tag}, its frame says {frame_type}");
@@ -74,15 +72,4 @@ impl routine::Message for Message {
         };
         Frame::new(u16::from(tag), payload)
     }
-}
-
-/// The payload in one piece. Received frames are; only a frame built with a head has to be copied.
-fn payload(frame: Frame) -> Bytes {
-    if frame.head.is_empty() {
-        return frame.body;
-    }
-    let mut joined = BytesMut::with_capacity(frame.payload_len());
-    joined.extend_from_slice(&frame.head);
-    joined.extend_from_slice(&frame.body);
-    joined.freeze()
 }

@@ -5,13 +5,14 @@
 
 #![deny(clippy::arithmetic_side_effects, clippy::as_conversions, clippy::indexing_slicing)]
 
+mod fields;
 mod headers;
 mod message;
 mod outcome;
-mod reader;
 mod request;
 mod status;
 
+pub use fields::{ReadChain, WriteChain};
 pub use headers::{AUX_RECORD_BYTES, FIXED_BYTES, Headers, MAX_HEADERS, MAX_SIZE_HINT, headers_per_message};
 pub use message::{MAX_MESSAGE_BYTES, Message, PAYLOAD_CAPS};
 pub use outcome::{Outcome, Refusal};

@@ -1,9 +1,9 @@
 //! HeadersOutcome (type 4): why there are no headers.
 
-use super::{message::TYPE_OUTCOME, reader::Reader, request::RequestId};
+use super::{fields::ReadChain, message::TYPE_OUTCOME, request::RequestId};
 use crate::chain::BlockHash;
-use bytes::{BufMut, Bytes, BytesMut};
-use zakura_transport::wire::Malformed;
+use bytes::{Buf, Bytes};
+use zakura_transport::wire::{Malformed, Reader, Writer};
 
 /// Bytes of every HeadersOutcome (wire 5.2).
 pub(super) const OUTCOME_BYTES: usize = 42;
@@ -54,7 +54,7 @@ impl Refusal {
 }
 
 impl Outcome {
-    pub(super) fn read(mut body: Reader) -> Result<Self, Malformed> {
+    pub(super) fn read(mut body: Reader<impl Buf>) -> Result<Self, Malformed> {
         let id = RequestId::read(&mut body, "HeadersOutcome.id")?;
         let target = body.hash("HeadersOutcome.target")?;
         let code = body.u8("HeadersOutcome.outcome")?;
@@ -65,11 +65,11 @@ impl Outcome {
     }
 
     pub(super) fn write(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(OUTCOME_BYTES);
-        out.put_u8(TYPE_OUTCOME);
-        out.put_u64_le(self.id.get());
-        out.put_slice(&self.target.0);
-        out.put_u8(self.refusal.code());
-        out.freeze()
+        let mut out = Writer::with_capacity(OUTCOME_BYTES);
+        out.u8(TYPE_OUTCOME);
+        out.u64(self.id.get());
+        out.raw(&self.target.0);
+        out.u8(self.refusal.code());
+        out.finish()
     }
 }

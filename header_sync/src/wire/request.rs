@@ -1,10 +1,10 @@
 //! GetHeaders (type 2): headers after the first known locator hash, towards a target.
 
-use super::{message::TYPE_GET_HEADERS, reader::Reader};
+use super::{fields::ReadChain, message::TYPE_GET_HEADERS};
 use crate::chain::BlockHash;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use std::{fmt, num::NonZeroU64};
-use zakura_transport::wire::Malformed;
+use zakura_transport::wire::{Malformed, Reader, Writer};
 
 /// Locator hashes at most (wire 5.2): bounds what one request makes a server look up.
 pub const MAX_LOCATOR: usize = 13;
@@ -41,7 +41,7 @@ impl RequestId {
         Self(self.0.saturating_add(1))
     }
 
-    pub(super) fn read(body: &mut Reader, what: &'static str) -> Result<Self, Malformed> {
+    pub(super) fn read(body: &mut Reader<impl Buf>, what: &'static str) -> Result<Self, Malformed> {
         Self::new(body.u64(what)?).ok_or_else(|| Malformed::new(what, "is zero"))
     }
 }
@@ -68,7 +68,7 @@ pub struct GetHeaders {
 }
 
 impl GetHeaders {
-    pub(super) fn read(mut body: Reader) -> Result<Self, Malformed> {
+    pub(super) fn read(mut body: Reader<impl Buf>) -> Result<Self, Malformed> {
         let id = RequestId::read(&mut body, "GetHeaders.id")?;
         let target = body.hash("GetHeaders.target")?;
         let entries = usize::from(body.u8("GetHeaders.locator")?);
@@ -92,18 +92,17 @@ impl GetHeaders {
     }
 
     pub(super) fn write(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(
-            REQUEST_FIXED_BYTES.saturating_add(self.locator.len().saturating_mul(32)),
-        );
-        out.put_u8(TYPE_GET_HEADERS);
-        out.put_u64_le(self.id.get());
-        out.put_slice(&self.target.0);
-        out.put_u8(u8::try_from(self.locator.len()).unwrap_or(u8::MAX));
+        let mut out =
+            Writer::with_capacity(REQUEST_FIXED_BYTES.saturating_add(self.locator.len().saturating_mul(32)));
+        out.u8(TYPE_GET_HEADERS);
+        out.u64(self.id.get());
+        out.raw(&self.target.0);
+        out.u8(u8::try_from(self.locator.len()).unwrap_or(u8::MAX));
         for hash in &self.locator {
-            out.put_slice(&hash.0);
+            out.raw(&hash.0);
         }
-        out.put_u32_le(self.max_count);
-        out.put_u8(self.schema);
-        out.freeze()
+        out.u32(self.max_count);
+        out.u8(self.schema);
+        out.finish()
     }
 }

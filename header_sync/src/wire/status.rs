@@ -1,9 +1,12 @@
 //! Status (type 1): what a peer has, and what may be asked of it.
 
-use super::{message::TYPE_STATUS, reader::Reader};
+use super::{
+    fields::{ReadChain, WriteChain},
+    message::TYPE_STATUS,
+};
 use crate::chain::{BlockRef, Height, Work};
-use bytes::{BufMut, Bytes, BytesMut};
-use zakura_transport::wire::Malformed;
+use bytes::{Buf, Bytes};
+use zakura_transport::wire::{Malformed, Reader, Writer};
 
 /// Bytes of every Status (wire 5.2).
 pub(super) const STATUS_BYTES: usize = 123;
@@ -42,7 +45,7 @@ impl Status {
         self.max_headers != 0 && self.max_requests != 0 && self.max_bytes != 0
     }
 
-    pub(super) fn read(mut body: Reader) -> Result<Self, Malformed> {
+    pub(super) fn read(mut body: Reader<impl Buf>) -> Result<Self, Malformed> {
         let status = Self {
             anchor: body.block("Status.anchor")?,
             tip: body.block("Status.tip")?,
@@ -58,18 +61,16 @@ impl Status {
     }
 
     pub(super) fn write(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(STATUS_BYTES);
-        out.put_u8(TYPE_STATUS);
-        for block in [self.anchor, self.tip] {
-            out.put_u32_le(block.height.get());
-            out.put_slice(&block.hash.0);
-        }
-        out.put_slice(&self.work.to_le_bytes());
-        out.put_u32_le(self.oldest.get());
-        out.put_u32_le(self.max_headers);
-        out.put_u16_le(self.max_requests);
-        out.put_u32_le(self.max_bytes);
-        out.put_u32_le(self.aux_mask);
-        out.freeze()
+        let mut out = Writer::with_capacity(STATUS_BYTES);
+        out.u8(TYPE_STATUS);
+        out.block(self.anchor);
+        out.block(self.tip);
+        out.raw(&self.work.to_le_bytes());
+        out.u32(self.oldest.get());
+        out.u32(self.max_headers);
+        out.u16(self.max_requests);
+        out.u32(self.max_bytes);
+        out.u32(self.aux_mask);
+        out.finish()
     }
 }

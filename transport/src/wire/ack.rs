@@ -1,12 +1,11 @@
 //! The responder's Ack (wire 2.6).
 
 use super::{
-    Limits, Malformed,
-    cursor::Cursor,
+    Limits, Malformed, Reader, Writer,
     hello::{CONTROL_VERSION, check_front},
 };
 use crate::Capabilities;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 /// First bytes of an Ack.
 const MAGIC: [u8; 8] = *b"ZAKACK\0\0";
@@ -32,16 +31,16 @@ impl Ack {
     /// The bytes, without the length in front of them.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(108);
-        out.put_slice(&MAGIC);
-        out.put_u16_le(CONTROL_VERSION);
-        out.put_u16_le(self.protocol);
-        out.put_slice(&self.nonce);
-        out.put_slice(&self.hello_nonce);
-        out.put_u64_le(self.capabilities.bits());
-        out.put_u64_le(self.channels);
+        let mut out = Writer::with_capacity(108);
+        out.raw(&MAGIC);
+        out.u16(CONTROL_VERSION);
+        out.u16(self.protocol);
+        out.raw(&self.nonce);
+        out.raw(&self.hello_nonce);
+        out.u64(self.capabilities.bits());
+        out.u64(self.channels);
         self.limits.put(&mut out);
-        out.freeze()
+        out.finish()
     }
 
     /// Reads an Ack. Layout, magic and control version are judged here, values are the verdict's business.
@@ -50,7 +49,7 @@ impl Ack {
     ///
     /// [`Malformed`] names the field.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut from = Cursor::new(bytes);
+        let mut from = Reader::new(bytes);
         check_front(&mut from, MAGIC, "ack")?;
         let ack = Self {
             protocol: from.u16("ack.protocol")?,

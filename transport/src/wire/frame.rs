@@ -1,7 +1,8 @@
 //! Frames (wire 4.3): type, flags, length, payload.
 
+use super::{Reader, Writer};
 use crate::Violation;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, buf::Chain};
 
 /// Bytes of a frame header: `u16` type, `u16` flags, `u32` payload length, little-endian.
 pub const FRAME_HEADER_BYTES: usize = 8;
@@ -67,15 +68,21 @@ impl Frame {
         self.payload_len().saturating_add(FRAME_HEADER_BYTES)
     }
 
+    /// Reads the payload. Of a received frame, and behind the head of any other, bytes are shared and not copied.
+    #[must_use]
+    pub fn into_reader(self) -> Reader<Chain<Bytes, Bytes>> {
+        Reader::new(self.head.chain(self.body))
+    }
+
     /// Header and `head` in one piece; the body follows it on the wire.
     #[must_use]
     pub fn encode_front(&self) -> Bytes {
-        let mut front = BytesMut::with_capacity(FRAME_HEADER_BYTES.saturating_add(self.head.len()));
-        front.put_u16_le(self.message_type);
-        front.put_u16_le(0);
-        front.put_u32_le(u32::try_from(self.payload_len()).unwrap_or(u32::MAX));
-        front.put_slice(&self.head);
-        front.freeze()
+        let mut front = Writer::with_capacity(FRAME_HEADER_BYTES.saturating_add(self.head.len()));
+        front.u16(self.message_type);
+        front.u16(0);
+        front.u32(u32::try_from(self.payload_len()).unwrap_or(u32::MAX));
+        front.raw(&self.head);
+        front.finish()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The initiator's Hello (wire 2.2), and a private cohort's chain id (wire 2.5).
 
-use super::{Limits, Malformed, cursor::Cursor};
+use super::{Limits, Malformed, Reader, Writer};
 use crate::{Capabilities, PeerId};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 /// First bytes of a Hello.
 const MAGIC: [u8; 8] = *b"ZAKCTRL\0";
@@ -81,23 +81,22 @@ impl Hello {
     /// The bytes, without the length in front of them.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(244);
-        out.put_slice(&MAGIC);
-        out.put_u16_le(CONTROL_VERSION);
-        out.put_u16_le(self.protocol);
-        out.put_u8(self.path);
-        out.put_u8(self.role);
-        out.put_u32_le(self.network_id);
-        out.put_slice(&self.chain_id);
-        out.put_u16_le(u16::try_from(self.node_id.len()).unwrap_or(u16::MAX));
-        out.put_slice(&self.node_id);
-        out.put_slice(&self.nonce);
-        out.put_slice(self.upgrade_nonces.as_flattened());
-        out.put_slice(&self.transcript);
-        out.put_u64_le(self.capabilities.bits());
-        out.put_u64_le(self.required_channels);
+        let mut out = Writer::with_capacity(244);
+        out.raw(&MAGIC);
+        out.u16(CONTROL_VERSION);
+        out.u16(self.protocol);
+        out.u8(self.path);
+        out.u8(self.role);
+        out.u32(self.network_id);
+        out.raw(&self.chain_id);
+        out.b16(&self.node_id);
+        out.raw(&self.nonce);
+        out.raw(self.upgrade_nonces.as_flattened());
+        out.raw(&self.transcript);
+        out.u64(self.capabilities.bits());
+        out.u64(self.required_channels);
         self.limits.put(&mut out);
-        out.freeze()
+        out.finish()
     }
 
     /// Reads a Hello. Layout, magic and control version are judged here, values are the verdict's business.
@@ -106,7 +105,7 @@ impl Hello {
     ///
     /// [`Malformed`] names the field.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut from = Cursor::new(bytes);
+        let mut from = Reader::new(bytes);
         check_front(&mut from, MAGIC, "hello")?;
         let hello = Self {
             protocol: from.u16("hello.protocol")?,
@@ -114,7 +113,7 @@ impl Hello {
             role: from.u8("hello.role")?,
             network_id: from.u32("hello.network_id")?,
             chain_id: from.array("hello.chain_id")?,
-            node_id: node_id(&mut from)?,
+            node_id: from.b16("hello.node_id", MAX_NODE_ID_BYTES)?.into(),
             nonce: from.array("hello.nonce")?,
             upgrade_nonces: [from.array("hello.upgrade_nonce")?, from.array("hello.upgrade_nonce")?],
             transcript: from.array("hello.transcript")?,
@@ -127,17 +126,9 @@ impl Hello {
     }
 }
 
-fn node_id(from: &mut Cursor<'_>) -> Result<Vec<u8>, Malformed> {
-    let length = usize::from(from.u16("hello.node_id")?);
-    if length > MAX_NODE_ID_BYTES {
-        return Err(Malformed::new("hello.node_id", format!("{length} bytes, {MAX_NODE_ID_BYTES} at most")));
-    }
-    from.bytes(length, "hello.node_id").map(<[u8]>::to_vec)
-}
-
 /// Magic and control version: what comes after them is unknown if they differ.
 pub(super) fn check_front(
-    from: &mut Cursor<'_>,
+    from: &mut Reader<impl Buf>,
     magic: [u8; 8],
     what: &'static str,
 ) -> Result<(), Malformed> {

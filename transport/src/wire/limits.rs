@@ -1,7 +1,7 @@
 //! Negotiated limits (wire 2.3).
 
-use super::{Malformed, cursor::Cursor};
-use bytes::{BufMut, BytesMut};
+use super::{Malformed, Reader, Writer};
+use bytes::Buf;
 
 /// What one side accepts from the other, 16 bytes in a Hello and in an Ack (wire 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +73,15 @@ impl Limits {
         self.lower(other) == self
     }
 
-    pub(super) fn put(&self, out: &mut BytesMut) {
-        out.put_u32_le(self.max_frame);
-        out.put_u32_le(self.max_message);
-        out.put_u16_le(self.max_open_streams);
-        out.put_u16_le(self.max_inbound_depth);
-        out.put_u32_le(self.idle_timeout_ms);
+    pub(super) fn put(&self, out: &mut Writer) {
+        out.u32(self.max_frame);
+        out.u32(self.max_message);
+        out.u16(self.max_open_streams);
+        out.u16(self.max_inbound_depth);
+        out.u32(self.idle_timeout_ms);
     }
 
-    pub(super) fn take(from: &mut Cursor<'_>) -> Result<Self, Malformed> {
+    pub(super) fn take(from: &mut Reader<impl Buf>) -> Result<Self, Malformed> {
         Ok(Self {
             max_frame: from.u32("limits.max_frame")?,
             max_message: from.u32("limits.max_message")?,

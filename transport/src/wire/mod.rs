@@ -3,11 +3,12 @@
 
 mod ack;
 mod assembler;
-mod cursor;
 mod frame;
 mod hello;
 mod limits;
 mod prelude;
+mod reader;
+mod writer;
 
 pub use ack::Ack;
 pub use assembler::FrameAssembler;
@@ -15,3 +16,5 @@ pub use frame::{FRAME_HEADER_BYTES, Frame, FrameHeader, Malformed};
 pub use hello::{Hello, MAX_NODE_ID_BYTES, PATH_NATIVE, PROTOCOL, ROLE_INITIATOR, cohort_chain_id};
 pub use limits::Limits;
 pub use prelude::{MIN_OPENER_CAP, PRELUDE_HEAD_BYTES, Prelude, PreludeHead};
+pub use reader::Reader;
+pub use writer::Writer;

@@ -1,8 +1,8 @@
 //! What the opener of a stream writes first (wire 4.2).
 
-use super::{Malformed, cursor::Cursor};
+use super::{Malformed, Reader, Writer};
 use crate::{Mode, StreamKind};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 /// First bytes of a prelude.
 const MAGIC: [u8; 4] = *b"ZKST";
@@ -32,16 +32,12 @@ impl PreludeHead {
     ///
     /// [`Malformed`]: wrong magic, or a flag that is neither 0 nor 1.
     pub fn decode(bytes: &[u8; PRELUDE_HEAD_BYTES]) -> Result<Self, Malformed> {
-        let mut from = Cursor::new(bytes);
+        let mut from = Reader::new(&bytes[..]);
         if from.array("prelude.magic")? != MAGIC {
             return Err(Malformed::new("prelude.magic", "wrong magic"));
         }
         let (kind, version) = (StreamKind(from.u16("prelude.kind")?), from.u16("prelude.version")?);
-        let mode = match from.u8("prelude.flag")? {
-            0 => Mode::Ordered,
-            1 => Mode::Request,
-            other => return Err(Malformed::new("prelude.flag", format!("{other} is neither 0 nor 1"))),
-        };
+        let mode = if from.flag("prelude.flag")? { Mode::Request } else { Mode::Ordered };
         Ok(Self { kind, version, mode })
     }
 }
@@ -63,16 +59,13 @@ impl Prelude {
     /// The bytes: 13 of an ordered stream, 21 of a request.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(21);
-        out.put_slice(&MAGIC);
-        out.put_u16_le(self.kind.0);
-        out.put_u16_le(self.version);
-        out.put_u8(u8::from(self.request_id.is_some()));
-        if let Some(id) = self.request_id {
-            out.put_u64_le(id);
-        }
-        out.put_u32_le(self.max_frame);
-        out.freeze()
+        let mut out = Writer::with_capacity(21);
+        out.raw(&MAGIC);
+        out.u16(self.kind.0);
+        out.u16(self.version);
+        out.optional(self.request_id, Writer::u64);
+        out.u32(self.max_frame);
+        out.finish()
     }
 
     /// Reads a whole prelude.
@@ -81,7 +74,7 @@ impl Prelude {
     ///
     /// [`Malformed`] names the field.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut from = Cursor::new(bytes);
+        let mut from = Reader::new(bytes);
         let head = PreludeHead::decode(&from.array("prelude")?)?;
         let request_id = match head.mode {
             Mode::Ordered => None,
