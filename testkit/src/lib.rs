@@ -3,3 +3,5 @@
 pub mod architecture;
 pub mod chain;
 pub mod cluster;
+pub mod hostile;
+pub mod hostile_cli;

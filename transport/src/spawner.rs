@@ -126,6 +126,16 @@ impl Spawner {
         self.0.roll.borrow().iter().map(|(name, count)| (*name, *count)).collect()
     }
 
+    /// Waits until the live tasks and threads are exactly these, as [`live`](Self::live) lists them.
+    pub async fn live_is(&self, wanted: &[(&'static str, usize)]) {
+        let mut roll = self.0.roll.subscribe();
+        // The sender is ours, so it outlives the wait.
+        drop(
+            roll.wait_for(|roll| roll.iter().map(|(name, count)| (*name, *count)).eq(wanted.iter().copied()))
+                .await,
+        );
+    }
+
     /// Waits for the first panic of a critical task or thread, and names it.
     pub fn failed(&self) -> impl Future<Output = &'static str> + Send + 'static {
         let mut failed = self.0.failed.subscribe();

@@ -125,7 +125,13 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
         let opened = engine.open((header_sync, block_sync), (identity, chain_id), &config, registry).await;
         match opened {
             Ok(transport) => {
-                let handle = NodeHandle { transport: transport.clone(), headers, blocks, stop: stop.clone() };
+                let handle = NodeHandle {
+                    transport: transport.clone(),
+                    headers,
+                    blocks,
+                    spawner: engine.spawner.clone(),
+                    stop: stop.clone(),
+                };
                 Ok((Node { engine, transport, stop }, handle))
             }
             Err(error) => {
@@ -243,6 +249,7 @@ pub struct NodeHandle {
     transport: TransportHandle,
     headers: HeaderSyncHandle,
     blocks: BlockSyncHandle,
+    spawner: Spawner,
     stop: Cancel,
 }
 
@@ -290,6 +297,17 @@ impl NodeHandle {
     #[must_use]
     pub const fn blocks(&self) -> &BlockSyncHandle {
         &self.blocks
+    }
+
+    /// The node's live tasks and threads, by name: where a leak would show.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<(&'static str, usize)> {
+        self.spawner.live()
+    }
+
+    /// Waits until the live tasks and threads are exactly these.
+    pub async fn tasks_are(&self, wanted: &[(&'static str, usize)]) {
+        self.spawner.live_is(wanted).await;
     }
 
     /// Asks the node to stop; [`Node::run`] returns when it has.

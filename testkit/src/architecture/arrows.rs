@@ -21,8 +21,11 @@ const QUIC: [&str; 5] = ["quinn", "quinn_proto", "quinn_udp", "rustls", "webpki"
 /// The one place that names them, so that tests can swap the socket and the clock.
 const QUIC_HOME: &str = "transport/src/quic/**";
 
-/// The raw peer of transport's own tests: it must share no code with what it tests.
-const RAW_PEER: &str = "transport/tests/common/raw.rs";
+/// The raw peer of transport's own tests, and the hostile peer: they must share no code with what they test.
+const RAW_PEERS: [&str; 2] = ["transport/tests/common/raw.rs", "testkit/src/hostile/**"];
+
+/// Members that depend on these crates: the cellar for its door, the roof for the hostile peer.
+const QUIC_MEMBERS: [&str; 2] = ["transport", "testkit"];
 
 pub(super) fn manifests(house: &House) -> Vec<Offence> {
     let mut offences = Vec::new();
@@ -73,7 +76,7 @@ pub(super) fn sources(house: &House) -> Vec<Offence> {
 pub(super) fn quic_behind_its_door(house: &House) -> Vec<Offence> {
     let mut offences = Vec::new();
     let remedy = format!("only {QUIC_HOME} names it: use transport's own types");
-    let is_outside = |path: &str| !file_fits(QUIC_HOME, path) && !file_fits(RAW_PEER, path);
+    let is_outside = |path: &str| !file_fits(QUIC_HOME, path) && !file_fits_any(&RAW_PEERS, path);
     for source in house.sources.iter().filter(|source| is_outside(&source.path)) {
         for mention in &source.facts.mentions {
             let Some(first) = mention.path.first() else { continue };
@@ -87,12 +90,35 @@ pub(super) fn quic_behind_its_door(house: &House) -> Vec<Offence> {
             }
         }
     }
-    for member in house.members.iter().filter(|member| member.folder != "transport") {
+    for member in house.members.iter().filter(|member| !QUIC_MEMBERS.contains(&member.folder.as_str())) {
         for dependency in member.dependencies(&house.root) {
             if QUIC.contains(&dependency.package.replace('-', "_").as_str()) {
                 let what = format!("dependency on `{}`", dependency.package);
                 offences.push(Offence::new(&member.path, dependency.line, what, &remedy));
             }
+        }
+    }
+    offences
+}
+
+/// The hostile peer, but for the stage on which a node of ours is its victim.
+const HOSTILE: &str = "testkit/src/hostile/**";
+const STAGE: &str = "testkit/src/hostile/stage.rs";
+
+/// What the hostile peer shares no code with. It may mine with `zakura`, which speaks no protocol.
+const PRODUCT: [&str; 4] =
+    ["zakura_transport", "zakura_header_sync", "zakura_block_sync", "zakura_discovery"];
+
+pub(super) fn hostile_stands_alone(house: &House) -> Vec<Offence> {
+    let is_hostile = |path: &str| file_fits(HOSTILE, path) && !file_fits(STAGE, path);
+    let remedy = "write it a second time from the wire specification: a fault on both ends would not be seen";
+    let mut offences = Vec::new();
+    for source in house.sources.iter().filter(|source| is_hostile(&source.path)) {
+        let named = |first: &String| PRODUCT.contains(&first.as_str());
+        let mentions = source.facts.mentions.iter();
+        for mention in mentions.filter(|mention| mention.path.first().is_some_and(named)) {
+            let what = format!("`{}` in the hostile peer", mention.path.join("::"));
+            offences.push(Offence::new(&source.path, mention.line, what, remedy));
         }
     }
     offences
