@@ -6,7 +6,7 @@
 
 use crate::Cancel;
 use std::{convert::Infallible, sync::Arc};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// What to do with an instruction that finds the mailbox full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,28 +251,50 @@ impl<E> Drop for Farewell<E> {
 /// State that a reactor publishes and routines read; only the newest value matters.
 #[must_use]
 pub fn publish<S: Clone + Send + Sync>(initial: S) -> (Publisher<S>, Published<S>) {
-    let (sender, receiver) = watch::channel(initial);
-    (Publisher(sender), Published(receiver))
+    let (sender, state) = watch::channel(initial);
+    let bell = Arc::new(Notify::new());
+    (Publisher { state: sender, bell: Bell(Arc::clone(&bell)) }, Published { state, bell })
 }
 
 /// The writing end of published state.
+///
+/// A `watch` holds the state, and never anyone who waits: it would wake them by chance, and what a node does first would
+/// be another thing in each run. The bell wakes them in the order in which they came.
 #[derive(Debug)]
-pub struct Publisher<S>(watch::Sender<S>);
+pub struct Publisher<S> {
+    state: watch::Sender<S>,
+    /// After the state: who hears the last ring finds the state closed.
+    bell: Bell,
+}
+
+/// Rings once more when the publisher is gone.
+#[derive(Debug)]
+struct Bell(Arc<Notify>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
 
 impl<S> Publisher<S> {
     /// Replaces the state and wakes who waits for a change.
     pub fn set(&self, state: S) {
-        drop(self.0.send_replace(state));
+        drop(self.state.send_replace(state));
+        self.bell.0.notify_waiters();
     }
 }
 
 /// A reading end of published state.
 #[derive(Debug)]
-pub struct Published<S>(watch::Receiver<S>);
+pub struct Published<S> {
+    state: watch::Receiver<S>,
+    bell: Arc<Notify>,
+}
 
 impl<S> Clone for Published<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { state: self.state.clone(), bell: Arc::clone(&self.bell) }
     }
 }
 
@@ -280,14 +302,14 @@ impl<S: Clone> Published<S> {
     /// The state now.
     #[must_use]
     pub fn get(&self) -> S {
-        self.0.borrow().clone()
+        self.state.borrow().clone()
     }
 
     /// The state, if it has been set since this end last saw it.
     pub fn take_changed(&mut self) -> Option<S> {
         // The last state of a publisher that is gone stays.
-        let has_changed = self.0.has_changed().unwrap_or(false);
-        has_changed.then(|| self.0.borrow_and_update().clone())
+        let has_changed = self.state.has_changed().unwrap_or(false);
+        has_changed.then(|| self.state.borrow_and_update().clone())
     }
 
     /// Waits until the state has been set since this end last saw it. Cancel-safe.
@@ -296,9 +318,25 @@ impl<S: Clone> Published<S> {
     ///
     /// [`Gone`] once the publisher is dropped and the last state was seen.
     pub async fn changed(&mut self) -> Result<S, Gone> {
-        self.0.changed().await.map_err(|_| Gone)?;
-        Ok(self.0.borrow_and_update().clone())
+        loop {
+            // From here on it hears every ring: none falls between the look and the wait.
+            let rung = self.bell.notified();
+            // Asked first: who is gone sets nothing more, and the last state is still to be seen.
+            let is_gone = self.state.has_changed().is_err();
+            if let Some(state) = unseen(&mut self.state) {
+                return Ok(state);
+            }
+            if is_gone {
+                return Err(Gone);
+            }
+            rung.await;
+        }
     }
+}
+
+fn unseen<S: Clone>(receiver: &mut watch::Receiver<S>) -> Option<S> {
+    let state = receiver.borrow_and_update();
+    state.has_changed().then(|| state.clone())
 }
 
 #[cfg(test)]
@@ -361,6 +399,28 @@ mod tests {
         assert_eq!(sender.send("nobody").await, Err(Gone));
     }
 
+    #[test]
+    fn those_who_wait_for_published_state_are_woken_in_the_order_in_which_they_came() {
+        struct Line(usize, mpsc::Sender<usize>);
+        impl std::task::Wake for Line {
+            fn wake(self: Arc<Self>) {
+                self.1.try_send(self.0).unwrap();
+            }
+        }
+        let (publisher, published) = publish(0);
+        let (woken, mut order) = mpsc::channel(64);
+        let mut ends: Vec<_> = (0..32).map(|_| published.clone()).collect();
+        let mut waits: Vec<_> = ends.iter_mut().map(|end| Box::pin(end.changed())).collect();
+        for (place, wait) in waits.iter_mut().enumerate() {
+            let waker = Arc::new(Line(place, woken.clone())).into();
+            let polled = wait.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        publisher.set(1);
+        let woken: Vec<_> = std::iter::from_fn(|| order.try_recv().ok()).collect();
+        assert_eq!(woken, (0..32).collect::<Vec<_>>());
+    }
+
     #[tokio::test]
     async fn published_state_coalesces() {
         let (publisher, mut published) = publish(0);
@@ -368,8 +428,10 @@ mod tests {
         publisher.set(2);
         assert_eq!(published.changed().await, Ok(2));
         assert_pending!(task::spawn(published.changed()).poll());
+        publisher.set(3);
         drop(publisher);
+        assert_eq!(published.changed().await, Ok(3), "the last word is heard");
         assert_eq!(published.changed().await, Err(Gone));
-        assert_eq!(published.get(), 2);
+        assert_eq!(published.get(), 3);
     }
 }
