@@ -5,3 +5,4 @@ pub mod chain;
 pub mod cluster;
 pub mod hostile;
 pub mod hostile_cli;
+pub mod sim;

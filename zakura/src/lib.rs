@@ -1,5 +1,6 @@
 //! The facade an embedder names, the Zcash rules, the store and the stand-alone node.
 
+mod base;
 pub mod bytesize;
 pub mod cli;
 pub mod config;

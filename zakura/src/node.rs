@@ -1,6 +1,11 @@
 //! The node: one value to run, one to talk to, and the order in which everything starts and stops.
 
-use crate::config::{Config, ConfigError};
+#[cfg(feature = "simulation")]
+pub use crate::base::Simulated;
+use crate::{
+    base::Base,
+    config::{Config, ConfigError},
+};
 use std::{io, sync::Arc, time::Duration};
 use zakura_block_sync::{BlockSync, BlockSyncHandle, ports::BlockStore};
 use zakura_discovery::DiscoveryPlace;
@@ -76,6 +81,7 @@ pub struct NodeBuilder<C> {
     chain: Arc<C>,
     config: Config,
     registry: Registry,
+    base: Base,
 }
 
 impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
@@ -83,6 +89,14 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Puts the node on a simulation in place of the operating system.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn simulated(mut self, simulated: Simulated) -> Self {
+        self.base = Base::Simulated(simulated);
         self
     }
 
@@ -113,16 +127,17 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     /// Outside a tokio runtime.
     pub async fn build(self) -> Result<(Node, NodeHandle), BuildError> {
         self.config.check()?;
-        let (spawner, stop) = (Spawner::new(), Cancel::new());
-        let Self { identity, chain_id, chain, config, registry } = self;
+        let Self { identity, chain_id, chain, config, registry, base } = self;
+        let (spawner, stop) = (base.spawner(), Cancel::new());
 
-        let pool = WorkPool::new(&spawner, config.node.threads(), WORK_SESSIONS)?;
+        let pool = base.pool(&spawner, config.node.threads(), WORK_SESSIONS)?;
         let (header_sync, headers) =
             HeaderSync::new(Arc::clone(&chain) as _, config.header_sync.build(), pool.clone(), &spawner);
         let (block_sync, blocks) =
             BlockSync::new(chain as _, headers.views(), config.block_sync.build(), pool.clone(), &spawner);
         let engine = Engine { spawner, pool };
-        let opened = engine.open((header_sync, block_sync), (identity, chain_id), &config, registry).await;
+        let settings = base.lay(settings(&config, chain_id, identity.peer_id()));
+        let opened = engine.open((header_sync, block_sync), (identity, settings), &config, registry).await;
         match opened {
             Ok(transport) => {
                 let handle = NodeHandle {
@@ -154,23 +169,13 @@ impl Engine {
     async fn open(
         &self,
         (header_sync, block_sync): (HeaderSync, BlockSync),
-        (identity, chain_id): (Identity, ChainId),
+        (identity, settings): (Identity, TransportConfig),
         config: &Config,
         mut registry: Registry,
     ) -> Result<TransportHandle, BuildError> {
         registry.register(header_sync)?;
         registry.register(block_sync)?;
         registry.register(DiscoveryPlace)?;
-        let settings = TransportConfig {
-            max_inbound: config.transport.max_inbound,
-            max_outbound: config.transport.max_outbound,
-            ..TransportConfig::new(
-                config.transport.listen,
-                chain_id.network,
-                chain_id.genesis.0,
-                jitter_seed(identity.peer_id()),
-            )
-        };
         let transport = Transport::start(settings, identity, registry, self.spawner.clone()).await?;
         for peer in config.peers()? {
             transport.add_peer(peer).await?;
@@ -182,6 +187,15 @@ impl Engine {
     async fn end(&self, grace: Duration) -> StopReport {
         self.pool.close(grace).await;
         self.spawner.stop(grace).await
+    }
+}
+
+fn settings(config: &Config, chain_id: ChainId, us: PeerId) -> TransportConfig {
+    let seed = jitter_seed(us);
+    TransportConfig {
+        max_inbound: config.transport.max_inbound,
+        max_outbound: config.transport.max_outbound,
+        ..TransportConfig::new(config.transport.listen, chain_id.network, chain_id.genesis.0, seed)
     }
 }
 
@@ -208,7 +222,7 @@ impl Node {
         chain: Arc<C>,
     ) -> NodeBuilder<C> {
         let (config, registry) = (Config::recommended(), Registry::new());
-        NodeBuilder { identity, chain_id, chain, config, registry }
+        NodeBuilder { identity, chain_id, chain, config, registry, base: Base::Os }
     }
 
     /// Runs until [`NodeHandle::stop`] is called or a shared actor panics, then stops everything, in this order:

@@ -1,0 +1,176 @@
+//! `zakura-sim`: lives worlds from seeds and says what they were.
+
+use clap::{Args, Parser, Subcommand};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::Duration,
+};
+use zakura_testkit::sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference};
+
+/// Worlds of real nodes in virtual time, from a seed.
+#[derive(Debug, Parser)]
+#[command(name = "zakura-sim")]
+struct Cli {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Lives one world.
+    Run(Run),
+    /// Lives one world in two processes and compares them event by event.
+    CheckDeterminism(World),
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    #[command(flatten)]
+    world: World,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Write every event to this file.
+    #[arg(long)]
+    events: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct World {
+    /// Everything random grows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Nodes; the first has the chain.
+    #[arg(long, default_value_t = 2)]
+    nodes: u16,
+    /// Connections of each node, about.
+    #[arg(long, default_value_t = 8)]
+    degree: u16,
+    /// Blocks of the chain.
+    #[arg(long, default_value_t = 200)]
+    blocks: u32,
+    /// Virtual seconds that the world lasts at least.
+    #[arg(long, default_value_t = 0)]
+    seconds: u64,
+    /// 25 ms on every path and nothing else: no loss, jitter, reordering, duplicates.
+    #[arg(long)]
+    clean: bool,
+}
+
+impl World {
+    fn live(&self, record: bool) -> Result<Finished<MeshReport>, String> {
+        let mut genesis = Genesis { record, ..Genesis::rough(self.seed) };
+        if self.clean {
+            genesis.usual_path = PathShape::clean(Duration::from_millis(25));
+        }
+        let (nodes, degree, blocks) = (self.nodes, self.degree, self.blocks);
+        let mesh = Mesh { nodes, degree, blocks, at_least: Duration::from_secs(self.seconds) };
+        mesh.run(genesis).map_err(|failed| failed.to_string())
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["run".to_owned()];
+        for (name, value) in [
+            ("seed", self.seed),
+            ("nodes", self.nodes.into()),
+            ("degree", self.degree.into()),
+            ("blocks", self.blocks.into()),
+            ("seconds", self.seconds),
+        ] {
+            arguments.push(format!("--{name}={value}"));
+        }
+        arguments.extend(self.clean.then(|| "--clean".to_owned()));
+        arguments
+    }
+}
+
+impl Run {
+    fn run(&self) -> Result<String, String> {
+        let finished = self.world.live(self.events.is_some())?;
+        if let Some(path) = &self.events {
+            let text = finished.account.trace.record.join("\n");
+            fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(self.report(&finished))
+    }
+
+    fn report(&self, finished: &Finished<MeshReport>) -> String {
+        let (account, value) = (&finished.account, &finished.value);
+        let (virtual_time, cpu) = (account.virtual_time.as_secs_f64(), account.processor_time.as_secs_f64());
+        let speed = if cpu > 0.0 { virtual_time / cpu } else { 0.0 };
+        let (resident, empty) = value.resident;
+        let per_node = resident.saturating_sub(empty) / u64::from(self.world.nodes.max(1));
+        if !self.json {
+            return format!(
+                "seed {}: {} nodes at block {} after {:?}\ntrace {} ({} events, {} datagrams)\n\
+                 {virtual_time:.3} virtual s in {cpu:.3} processor s: {speed:.1} a second; \
+                 {} KiB a node",
+                self.world.seed,
+                self.world.nodes,
+                value.tip.height,
+                value.synced_after,
+                account.trace.hash,
+                account.trace.count,
+                account.traffic.sent,
+                per_node / 1024,
+            );
+        }
+        let drops: Vec<_> =
+            account.traffic.drops.iter().map(|(reason, count)| (format!("{reason:?}"), *count)).collect();
+        serde_json::json!({
+            "seed": self.world.seed,
+            "nodes": self.world.nodes,
+            "connection_ends": value.connection_ends,
+            "tip": value.tip.to_string(),
+            "synced_after_s": value.synced_after.as_secs_f64(),
+            "trace": account.trace.hash,
+            "events": account.trace.count,
+            "datagrams": account.traffic.sent,
+            "drops": drops.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "virtual_s": virtual_time,
+            "processor_s": cpu,
+            "virtual_s_per_processor_s": speed,
+            "resident_bytes": resident,
+            "resident_bytes_per_node": per_node,
+        })
+        .to_string()
+    }
+}
+
+/// The events of a world that another process lived.
+fn elsewhere(world: &World, path: &Path) -> Result<Vec<String>, String> {
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let mut command = Command::new(program);
+    command.args(world.arguments()).arg("--events").arg(path);
+    let output = command.output().map_err(|error| format!("cannot start this program again: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn check_determinism(world: &World) -> Result<String, String> {
+    let folder = tempfile::tempdir().map_err(|error| format!("no folder for events: {error}"))?;
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let (first, second) = (elsewhere(world, &a)?, elsewhere(world, &b)?);
+    match first_difference(&first, &second) {
+        None => Ok(format!("seed {}: {} events, twice the same", world.seed, first.len())),
+        Some(difference) => Err(format!("two processes differ:\n{difference}")),
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        What::Run(run) => run.run(),
+        What::CheckDeterminism(world) => check_determinism(&world),
+    };
+    let (written, code) = match result {
+        Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),
+        Err(text) => (writeln!(io::stderr(), "{text}"), ExitCode::FAILURE),
+    };
+    if written.is_ok() { code } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,67 @@
+//! What a node stands on: the operating system, or a simulation.
+
+use std::io;
+use zakura_transport::{Spawner, TransportConfig, routine::WorkPool};
+#[cfg(feature = "simulation")]
+use {
+    std::sync::Arc,
+    zakura_transport::{DatagramSocket, Entropy, TokenTime, routine::JobCost},
+};
+
+/// Where time, randomness, tasks and datagrams come from.
+#[derive(Debug, Default)]
+pub(crate) enum Base {
+    /// From the operating system.
+    #[default]
+    Os,
+    /// From a simulation.
+    #[cfg(feature = "simulation")]
+    Simulated(Simulated),
+}
+
+/// What a simulated node is given in place of the operating system. It runs in tokio's paused time.
+#[cfg(feature = "simulation")]
+#[derive(Debug, Clone)]
+pub struct Simulated {
+    /// Its network.
+    pub socket: Arc<dyn DatagramSocket>,
+    /// Its randomness. Another life takes another seed.
+    pub entropy: Entropy,
+    /// Its wall clock, for address tokens.
+    pub token_time: Arc<dyn TokenTime>,
+    /// What a job on its work pool takes. Jobs run on the node's own tasks.
+    pub job_cost: JobCost,
+    /// Starts its tasks, and can kill them.
+    pub spawner: Spawner,
+}
+
+impl Base {
+    pub(crate) fn spawner(&self) -> Spawner {
+        match self {
+            Self::Os => Spawner::new(),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(simulated) => simulated.spawner.clone(),
+        }
+    }
+
+    pub(crate) fn pool(&self, spawner: &Spawner, threads: usize, sessions: usize) -> io::Result<WorkPool> {
+        match self {
+            Self::Os => WorkPool::new(spawner, threads, sessions),
+            #[cfg(feature = "simulation")]
+            Self::Simulated(simulated) => Ok(WorkPool::inline(spawner, simulated.job_cost, sessions)),
+        }
+    }
+
+    pub(crate) fn lay(self, settings: TransportConfig) -> TransportConfig {
+        match self {
+            Self::Os => settings,
+            #[cfg(feature = "simulation")]
+            Self::Simulated(simulated) => TransportConfig {
+                socket: Some(simulated.socket),
+                entropy: simulated.entropy,
+                token_time: Some(simulated.token_time),
+                ..settings
+            },
+        }
+    }
+}
