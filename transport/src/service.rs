@@ -22,10 +22,15 @@ pub trait Service: Send + Sync + 'static {
         true
     }
 
-    /// Runs one session of an ordered stream to its end. It is supervised: a panic is [`Exit::Panicked`].
-    fn run(&self, session: Session) -> impl Future<Output = Exit> + Send;
+    /// Runs one session of an ordered stream to its end. It is supervised: a panic is [`Exit::Panicked`]. A service
+    /// without ordered streams leaves it as it is.
+    fn run(&self, session: Session) -> impl Future<Output = Exit> + Send {
+        drop(session);
+        std::future::ready(Exit::Local("the service runs no sessions"))
+    }
 
-    /// Answers one request of a request/response stream. [`Exit::Local`] resets the stream with code 1.
+    /// Answers one request of a request/response stream. [`Exit::Local`] resets the stream with code 1. A service without
+    /// request streams leaves it as it is.
     fn answer(&self, request: Request) -> impl Future<Output = Exit> + Send {
         drop(request);
         std::future::ready(Exit::Local("the service answers no requests"))

@@ -1,7 +1,7 @@
 //! What a routine is handed: the peer, frames in, frames out, a way to be told to end.
 
 use crate::{
-    Cancel, Fence, Frame, PeerInfo, Violation,
+    Cancel, Exit, Fence, Frame, PeerInfo, Violation,
     connection::{FramesIn, FramesOut},
 };
 use std::collections::VecDeque;
@@ -32,6 +32,18 @@ pub enum FrameError {
         /// What the peer takes.
         max: usize,
     },
+}
+
+/// How a routine ends for whom frames stopped.
+impl From<FrameError> for Exit {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Violation(violation) => Self::Violation(violation),
+            FrameError::Gone => Self::Closed { reopen: true },
+            FrameError::Stalled => Self::Local("the peer took or gave too little within its deadline"),
+            FrameError::TooLarge { .. } => Self::Local("a frame of ours is larger than the peer takes"),
+        }
+    }
 }
 
 /// The receiving half of an ordered stream.

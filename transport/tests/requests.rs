@@ -3,7 +3,7 @@
 mod common;
 use common::{raw::*, *};
 use std::time::Duration;
-use zakura_transport::{CloseReason, Frame, RequestError};
+use zakura_transport::{CloseReason, Frame, RequestError, routine::Message, wire::Malformed};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -76,6 +76,44 @@ async fn a_malformed_answer_closes_with_code_2() {
     assert!(matches!(within(response.next()).await, Err(RequestError::Violation(_))));
     assert_eq!(closed(&connection).await, (2, "malformed response".into()));
     assert!(matches!(node.disconnected().await.1, CloseReason::Violation { stream: "query", .. }));
+    node.stop().await;
+}
+
+/// A message of exactly one byte.
+#[derive(Debug, PartialEq)]
+struct Byte(u8);
+
+impl Message for Byte {
+    fn decode(frame: Frame) -> Result<Self, Malformed> {
+        let mut from = frame.into_reader();
+        let byte = from.u8("Byte")?;
+        from.end("Byte").map(|()| Self(byte))
+    }
+
+    fn encode(self) -> Frame {
+        Frame::new(1, vec![self.0].into())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_does_not_read_closes_with_code_2() {
+    let mut node = start(1, Echo(vec![query()])).await;
+    let raw = endpoint(9);
+    node.handle.add_peer(peer(&raw, 9)).await.unwrap();
+    let connection = accept(&raw, paced()).await;
+    node.connected().await;
+    let mut response = node.handle.request(raw_id(9), QUERY, Byte(1).encode(), SOON).await.unwrap();
+    let (mut send, mut recv) = within(connection.accept_bi()).await.unwrap();
+    within(recv.read_to_end(100)).await.unwrap();
+    send.write_all(&[frame(1, 0, 1, b"x"), frame(1, 0, 2, b"xy")].concat()).await.unwrap();
+    assert_eq!(within(response.next_message()).await, Ok(Some(Byte(b'x'))));
+    let violation = within(response.next_message::<Byte>()).await.unwrap_err();
+    assert!(
+        matches!(&violation, RequestError::Violation(violation) if violation.rule() == "Byte"),
+        "{violation}"
+    );
+    assert_eq!(closed(&connection).await, (2, "malformed response".into()));
+    assert_eq!(node.broken_rule().await, "Byte");
     node.stop().await;
 }
 

@@ -5,8 +5,9 @@ use super::{
     shared::{Report, Shared},
 };
 use crate::{
-    Exit, Frame, FrameError, Mode, RequestError, StreamKind,
+    Exit, Frame, FrameError, Mode, RequestError, StreamKind, Violation,
     quic::{Farewell, LinkEnd},
+    routine::Message,
     wire::Prelude,
 };
 use std::{
@@ -93,14 +94,30 @@ impl Response {
             Ok(Err(FrameError::Gone | FrameError::Stalled | FrameError::TooLarge { .. })) => {
                 Err(RequestError::Gone)
             }
-            Ok(Err(FrameError::Violation(violation))) => {
-                if let Some(reports) = self.reports.upgrade() {
-                    let exit = Exit::Violation(violation.clone());
-                    let farewell = Farewell::MALFORMED_RESPONSE;
-                    drop(reports.send(Report::Fatal { stream: self.name, exit, farewell }).await);
-                }
-                Err(RequestError::Violation(violation))
-            }
+            Ok(Err(FrameError::Violation(violation))) => Err(self.accuse(violation).await),
         }
+    }
+
+    /// As [`next`](Self::next), and reads the frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next); a frame that does not read is a [`RequestError::Violation`] too.
+    pub async fn next_message<M: Message>(&mut self) -> Result<Option<M>, RequestError> {
+        match self.next().await?.map(M::decode).transpose() {
+            Ok(message) => Ok(message),
+            Err(malformed) => Err(self.accuse(malformed.into()).await),
+        }
+    }
+
+    /// Closes the connection because this answer breaks a rule that only the asker can know: say, it answers something
+    /// else than was asked. Gives the error to go on with.
+    pub async fn accuse(&self, violation: Violation) -> RequestError {
+        if let Some(reports) = self.reports.upgrade() {
+            let exit = Exit::Violation(violation.clone());
+            let farewell = Farewell::MALFORMED_RESPONSE;
+            drop(reports.send(Report::Fatal { stream: self.name, exit, farewell }).await);
+        }
+        RequestError::Violation(violation)
     }
 }

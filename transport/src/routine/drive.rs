@@ -2,12 +2,13 @@
 
 use super::{
     machine::{Machine, Message},
-    mailbox::{EventSender, Gone, Inlet, Posted, Published},
+    mailbox::{EventSender, Gone, Inlet, Posted, Published, inlet},
     turn::{Word, hear, next_word},
     work::{Demand, Lease, RangeQueue},
 };
 use crate::{Exit, Frame, FrameError, FrameSender, Session};
 use std::{
+    convert::Infallible,
     future::{pending, ready},
     iter,
     pin::pin,
@@ -25,6 +26,14 @@ pub struct Ends<M: Machine> {
     pub events: EventSender<M::Event>,
     /// Where work comes from, for services that have any.
     pub work: Option<RangeQueue<M::Work>>,
+}
+
+impl<M: Machine<Input = Infallible>> Ends<M> {
+    /// For a machine that hears state, tells events, and takes neither instructions nor work.
+    #[must_use]
+    pub fn plain(state: Published<M::State>, events: EventSender<M::Event>) -> Self {
+        Self { state, inlet: inlet(1).1, events, work: None }
+    }
 }
 
 /// How often an arm may be taken before those behind it have had their turn.
@@ -134,7 +143,7 @@ async fn take_turns<M: Machine>(
             flushed = frames_out.flush(), if unsent && credits.outgoing > 0 => {
                 spend(&mut credits.outgoing);
                 if let Err(error) = flushed {
-                    return stopped(error);
+                    return error.into();
                 }
             }
             lease = leased(work.as_ref(), demand.as_ref()), if demand.is_some() && credits.work > 0 => {
@@ -193,16 +202,7 @@ fn receive<M: Machine>(machine: &mut M, frame: Result<Option<Frame>, FrameError>
     match frame {
         Ok(Some(frame)) => hear(machine, now(), frame),
         Ok(None) => Err(Exit::Closed { reopen: true }),
-        Err(error) => Err(stopped(error)),
-    }
-}
-
-fn stopped(error: FrameError) -> Exit {
-    match error {
-        FrameError::Violation(violation) => Exit::Violation(violation),
-        FrameError::Gone => Exit::Closed { reopen: true },
-        FrameError::Stalled => Exit::Local("the peer took or gave too little within its deadline"),
-        FrameError::TooLarge { .. } => Exit::Local("a frame of ours is larger than the peer takes"),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -464,10 +464,10 @@ mod tests {
             }
             assert_eq!(drive(Toy::default(), session, ends).await, exit);
         }
-        assert_eq!(stopped(FrameError::Gone), Exit::Closed { reopen: true });
-        assert!(matches!(stopped(FrameError::Stalled), Exit::Local(_)));
+        assert_eq!(Exit::from(FrameError::Gone), Exit::Closed { reopen: true });
+        assert!(matches!(Exit::from(FrameError::Stalled), Exit::Local(_)));
         let fault = Violation::malformed("frame", "too large");
-        assert_eq!(stopped(FrameError::Violation(fault.clone())), Exit::Violation(fault));
+        assert_eq!(Exit::from(FrameError::Violation(fault.clone())), Exit::Violation(fault));
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,6 +25,9 @@ pub trait Message: Sized + Send + 'static {
 /// Time comes in as `now`; nothing here reads a clock. After any `handle_*` call the shell polls until each poll says
 /// there is nothing: [`poll_exit`](Self::poll_exit) first, then events, then messages; it asks
 /// [`poll_demand`](Self::poll_demand) and [`poll_timeout`](Self::poll_timeout) before it waits again.
+///
+/// Messages are what every machine has. Whatever else it does not override, it does not do: it ignores state and
+/// instructions, sets no timer, reports no event and asks for no work.
 pub trait Machine: Send + 'static {
     /// What the peer and we say to each other.
     type Message: Message;
@@ -45,29 +48,46 @@ pub trait Machine: Send + 'static {
     fn handle_message(&mut self, now: Instant, message: Self::Message) -> Result<(), Violation>;
 
     /// The shared state changed. Also called once at the start.
-    fn handle_state(&mut self, now: Instant, state: &Self::State);
+    fn handle_state(&mut self, now: Instant, state: &Self::State) {
+        let _ = (now, state);
+    }
 
     /// The reactor instructs this peer's routine.
-    fn handle_input(&mut self, now: Instant, input: Self::Input);
+    fn handle_input(&mut self, now: Instant, input: Self::Input) {
+        let _ = (now, input);
+    }
 
-    /// The instant that [`poll_timeout`](Self::poll_timeout) named has come.
-    fn handle_timeout(&mut self, now: Instant);
+    /// The instant that [`poll_timeout`](Self::poll_timeout) named has come. The polls that follow may be all it takes.
+    fn handle_timeout(&mut self, now: Instant) {
+        let _ = now;
+    }
 
     /// Work that [`poll_demand`](Self::poll_demand) asked for. Dropping the lease gives it back.
-    fn handle_work(&mut self, now: Instant, lease: Lease<Self::Work>);
+    fn handle_work(&mut self, now: Instant, lease: Lease<Self::Work>) {
+        let _ = (now, lease);
+    }
 
     /// The next message for the peer. Asked only while the outbox has room.
     fn poll_transmit(&mut self, now: Instant) -> Option<Self::Message>;
 
     /// The next event for the reactor.
-    fn poll_event(&mut self) -> Option<Self::Event>;
+    fn poll_event(&mut self) -> Option<Self::Event> {
+        None
+    }
 
     /// What this peer could carry now, or `None` if it should carry no more.
-    fn poll_demand(&mut self, now: Instant) -> Option<Demand>;
+    fn poll_demand(&mut self, now: Instant) -> Option<Demand> {
+        let _ = now;
+        None
+    }
 
     /// When to call [`handle_timeout`](Self::handle_timeout), and what for.
-    fn poll_timeout(&self) -> Option<(Instant, &'static str)>;
+    fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        None
+    }
 
     /// Why the routine should end now, if it should.
-    fn poll_exit(&mut self) -> Option<Exit>;
+    fn poll_exit(&mut self) -> Option<Exit> {
+        None
+    }
 }

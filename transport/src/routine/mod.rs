@@ -58,12 +58,6 @@
 //!     fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
 //!         self.asked.is_none().then_some((self.ask_at, "ask again"))
 //!     }
-//!     fn handle_timeout(&mut self, _now: Instant) {} // polling after it is all
-//!     fn handle_state(&mut self, _now: Instant, _state: &()) {}
-//!     fn handle_input(&mut self, _now: Instant, input: Infallible) { match input {} }
-//!     fn handle_work(&mut self, _now: Instant, _lease: Lease<()>) {}
-//!     fn poll_demand(&mut self, _now: Instant) -> Option<Demand> { None }
-//!     fn poll_exit(&mut self) -> Option<Exit> { None }
 //! }
 //!
 //! // Last the **service**: the streams it speaks, and one routine for each session.
@@ -80,8 +74,7 @@
 //!     async fn run(&self, session: Session) -> Exit {
 //!         let (peer, ask_at) = (session.peer.id, self.started);
 //!         let machine = PingMachine { peer, ask_at, asked: None, answer: false, seen: None };
-//!         let ((_, state), (_, inlet)) = (publish(()), inlet(1));
-//!         drive(machine, session, Ends { state, inlet, events: self.events.clone(), work: None }).await
+//!         drive(machine, session, Ends::plain(publish(()).1, self.events.clone())).await
 //!     }
 //! }
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
