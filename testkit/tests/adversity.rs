@@ -31,8 +31,17 @@ const HONEST: u8 = 3;
 /// What a script tells the test.
 type Told = mpsc::Sender<()>;
 
-/// Until everybody is there, nobody answers.
+/// Closed until something has happened.
 type Gate = watch::Receiver<bool>;
+
+/// What scripts wait for.
+#[derive(Clone)]
+struct Gates {
+    /// Everybody is there.
+    everybody: Gate,
+    /// The node has every header.
+    headers: Gate,
+}
 
 fn store(blocks: &[Vec<u8>], checkpoints: Vec<BlockRef>) -> Arc<Store> {
     let options = StoreOptions { no_pow: true, checkpoints: Some(checkpoints), ..StoreOptions::default() };
@@ -54,59 +63,68 @@ async fn held(server: &mut Server, told: &Told, gate: &mut Gate) -> Result<GetHe
     Ok(asked)
 }
 
-/// Serves headers in order until bodies are asked for.
-async fn bodies_wanted(server: &mut Server, told: &Told, gate: &mut Gate) -> Result<(u32, u32), Trouble> {
-    let asked = held(server, told, gate).await?;
+/// Serves headers in order until bodies are asked for and the node has every header: nobody falls silent over a page, for
+/// which it would be given 30 s.
+async fn bodies_wanted(server: &mut Server, told: &Told, gates: &mut Gates) -> Result<(u32, u32), Trouble> {
+    let asked = held(server, told, &mut gates.everybody).await?;
     server.answer(&Asked::Headers(asked)).await?;
+    let mut wanted = None;
     loop {
-        match server.next().await? {
-            Asked::Bodies { start, count } => return Ok((start, count)),
-            asked @ (Asked::Headers(_) | Asked::Nothing) => server.answer(&asked).await?,
+        let asked = tokio::select! {
+            biased;
+            done = gates.headers.wait_for(|open| *open), if wanted.is_some() => {
+                done.map_err(Trouble::of)?;
+                return wanted.ok_or_else(|| Trouble::of("no bodies are wanted"));
+            }
+            asked = server.next() => asked?,
+        };
+        match asked {
+            Asked::Bodies { start, count } => wanted = wanted.or(Some((start, count))),
+            Asked::Headers(_) | Asked::Nothing => server.answer(&asked).await?,
         }
     }
 }
 
 /// Serves a segment whose last header is another one.
-async fn lies_in_headers(mut server: Server, told: Told, mut gate: Gate) -> Result<(), Trouble> {
-    let asked = held(&mut server, &told, &mut gate).await?;
+async fn lies_in_headers(mut server: Server, told: Told, mut gates: Gates) -> Result<(), Trouble> {
+    let asked = held(&mut server, &told, &mut gates.everybody).await?;
     let mut page = server.book.page(&asked).ok_or_else(|| Trouble::of("asked for another chain"))?;
     // A bit of its nonce.
     page.headers.last_mut().into_iter().for_each(|header| header[110] ^= 1);
     server.headers.say(&page.bytes()).await?;
-    // Until the node has had enough of it.
-    while server.next().await.is_ok() {}
-    Ok(())
+    server.closed().await
 }
 
 /// Serves one body with one bit flipped.
-async fn lies_in_bodies(mut server: Server, told: Told, mut gate: Gate) -> Result<(), Trouble> {
-    let (start, _) = bodies_wanted(&mut server, &told, &mut gate).await?;
+async fn lies_in_bodies(mut server: Server, told: Told, mut gates: Gates) -> Result<(), Trouble> {
+    let (start, _) = bodies_wanted(&mut server, &told, &mut gates).await?;
     let mut raw = server.book.at(start).unwrap().raw.clone();
     // A bit of the number in its coinbase.
     raw[177 + 1 + 4 + 1 + 36 + 5] ^= 1;
     server.bodies(start, 1, vec![raw]).await?;
-    while server.next().await.is_ok() {}
-    Ok(())
+    server.closed().await
 }
 
 /// Serves half of what was asked for, and then says nothing more.
-async fn falls_silent(mut server: Server, told: Told, mut gate: Gate) -> Result<(), Trouble> {
-    half(&mut server, &told, &mut gate).await?;
+async fn falls_silent(mut server: Server, told: Told, mut gates: Gates) -> Result<(), Trouble> {
+    half(&mut server, &told, &mut gates).await?;
     told.send(()).await.map_err(Trouble::of)?;
     while server.next().await.is_ok() {}
     Ok(())
 }
 
 /// Serves half of what was asked for; then it is killed.
-async fn dies(mut server: Server, told: Told, mut gate: Gate) -> Result<(), Trouble> {
-    half(&mut server, &told, &mut gate).await?;
+async fn dies(mut server: Server, told: Told, mut gates: Gates) -> Result<(), Trouble> {
+    half(&mut server, &told, &mut gates).await?;
     told.send(()).await.map_err(Trouble::of)?;
     std::future::pending().await
 }
 
-async fn half(server: &mut Server, told: &Told, gate: &mut Gate) -> Result<(), Trouble> {
-    let (start, count) = bodies_wanted(server, told, gate).await?;
-    for raw in server.book.bodies(start, count / 2).into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>() {
+async fn half(server: &mut Server, told: &Told, gates: &mut Gates) -> Result<(), Trouble> {
+    let (start, count) = bodies_wanted(server, told, gates).await?;
+    for raw in
+        server.book.bodies(start, count.div_ceil(2)).into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()
+    {
         server.blocks.say(&[&[3][..], &raw].concat()).await?;
     }
     Ok(())
@@ -163,7 +181,9 @@ async fn a_sync_ends_on_the_right_tip_though_four_of_seven_peers_go_wrong() {
     chain.into_iter().for_each(|raw| book.push(Block::whole(raw, victim.header_bytes())));
 
     // The four come first, so that the lowest segments are theirs to serve; they hold their answers back.
-    let (open, gate) = watch::channel(false);
+    let (open, everybody) = watch::channel(false);
+    let (all, headers_in) = watch::channel(false);
+    let gates = Gates { everybody, headers: headers_in };
     let (told, mut heard) = mpsc::channel(8);
     let meet = async |does| {
         let server = Server::meet(victim, &seed(does), book.clone()).await.unwrap();
@@ -172,17 +192,17 @@ async fn a_sync_ends_on_the_right_tip_though_four_of_seven_peers_go_wrong() {
     let (tasks, mut parts) = (Spawner::new(), Vec::new());
     let (who, server) = meet("lies in headers").await;
     parts.push(who);
-    let header_liar = runs(&tasks, lies_in_headers(server, told.clone(), gate.clone()));
+    let header_liar = runs(&tasks, lies_in_headers(server, told.clone(), gates.clone()));
     let (who, server) = meet("lies in bodies").await;
     parts.push(who);
-    let body_liar = runs(&tasks, lies_in_bodies(server, told.clone(), gate.clone()));
+    let body_liar = runs(&tasks, lies_in_bodies(server, told.clone(), gates.clone()));
     let (who, server) = meet("falls silent").await;
     parts.push(who);
     let (fell, mut fallen) = mpsc::channel(8);
-    let silent = runs(&tasks, falls_silent(server, fell, gate.clone()));
+    let silent = runs(&tasks, falls_silent(server, fell, gates.clone()));
     // A process of its own, as far as that goes: its runtime goes at once, and nobody says goodbye.
     let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (ready, dying) = (book.clone(), gate.clone());
+    let (ready, dying) = (book.clone(), gates.clone());
     let (killed, mut death) = mpsc::channel(8);
     let (name, named) = oneshot::channel();
     doomed.spawn(async move {
@@ -212,13 +232,21 @@ async fn a_sync_ends_on_the_right_tip_though_four_of_seven_peers_go_wrong() {
     })
     .await;
     open.send(true).unwrap();
+    let tip = honest.view().tip;
+    let mut views = node.handle.headers().views();
+    within("every header", async {
+        while views.get().tip != tip {
+            views.changed().await.unwrap();
+        }
+    })
+    .await;
+    all.send(true).unwrap();
 
     within("the doomed one to be asked for bodies", death.recv()).await.unwrap();
     doomed.shutdown_background();
     within("the silent one to be asked for bodies", fallen.recv()).await.unwrap();
     within("the header liar's end", header_liar).await.unwrap().unwrap();
     within("the body liar's end", body_liar).await.unwrap().unwrap();
-    let tip = honest.view().tip;
     node.commits(tip).await.unwrap();
     while let Some(Ok(event)) = events.recv().now_or_never() {
         seen.push(event);
@@ -255,7 +283,10 @@ async fn a_sync_ends_on_the_right_tip_though_four_of_seven_peers_go_wrong() {
             "lies in bodies" => "body does not match its header",
             _ => {
                 assert_eq!(convicted(*id), None, "{does}\n{table}");
-                assert_eq!(end(*id), None, "{does}\n{table}");
+                // Of the dead one the network may have told, and that is all.
+                let told =
+                    end(*id).is_none_or(|reason| *does == "is killed" && *reason == CloseReason::Timeout);
+                assert!(told, "{does}\n{table}");
                 continue;
             }
         };
@@ -265,9 +296,6 @@ async fn a_sync_ends_on_the_right_tip_though_four_of_seven_peers_go_wrong() {
         assert_eq!((named, evidence.as_str()), (rule, violation.evidence()));
         assert!(!evidence.is_empty(), "{table}");
     }
-    // The silent one and the dead one did something before, which counts.
-    assert!(blocks.per_peer.iter().any(|peer| peer.peer == parts[2].id && peer.blocks > 0), "{table}");
-
     node.stop().await.unwrap();
     within("the silent one's end", silent).await.unwrap().unwrap();
     for member in members {

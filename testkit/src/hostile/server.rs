@@ -2,6 +2,7 @@
 
 use super::{
     Book, Peer, Raw, Stream, Trouble, Victim,
+    peer::closed,
     wire::{BLOCK_SYNC, Cursor, GetHeaders, HEADER_SYNC, Hello, blocks_done, outcome, range_unavailable},
 };
 
@@ -136,6 +137,16 @@ impl Server {
     /// The connection and both streams, to be held without a word.
     pub(super) fn into_parts(self) -> (Peer, [Stream; 2]) {
         (self.peer, [self.headers, self.blocks])
+    }
+
+    /// Waits until the victim has closed the connection. A stream may end a moment before it, and whoever closes then is
+    /// the one who closed.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub async fn closed(self) -> Result<(), Trouble> {
+        closed(&self.peer.connection).await.map(drop)
     }
 
     /// Leaves in order.
