@@ -18,3 +18,4 @@ pub(crate) use actor::{Connection, Stop};
 pub(crate) use ask::Requester;
 pub(crate) use frames_in::FramesIn;
 pub(crate) use frames_out::FramesOut;
+pub(crate) use pace::Pace;

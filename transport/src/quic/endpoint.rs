@@ -1,10 +1,11 @@
 //! One UDP port, from which we dial and on which we are dialled.
 
 use super::{
+    disco::Keys,
     entropy::Source,
     link::{DialError, Incoming, Link},
     runtime::NodeRuntime,
-    socket::{DatagramSocket, SocketAdapter},
+    socket::{DatagramSocket, DiscoSocket, SocketAdapter},
     tls::{Tls, server_name},
 };
 use crate::{BindError, Cancel, Identity, PeerAddr, Spawner};
@@ -90,6 +91,7 @@ pub(crate) struct Endpoint {
     nonces: Source,
     /// For the first connection id of each dial.
     first_ids: Source,
+    socket: Arc<DiscoSocket>,
     outbound: Arc<TransportConfig>,
     halt: Cancel,
 }
@@ -110,12 +112,16 @@ impl Endpoint {
                 runtime.wrap_udp_socket(socket).map_err(failed)?
             }
         };
+        let seed = source.child("disco").draw().map_err(local)?;
+        let socket = DiscoSocket::new(socket, Keys::new(identity), ChaCha20Rng::from_seed(seed));
         let endpoint = endpoint_config(identity, &source)?;
         let server = server_config(identity, &tls, ground)?;
-        let quic = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), socket, runtime)
+        let (tasks, port) = (Arc::clone(&runtime), Arc::<DiscoSocket>::clone(&socket));
+        let quic = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), port, runtime)
             .map_err(|source| BindError::socket(listen, source))?;
+        tasks.spawn(Box::pin(socket.beating()));
         let (nonces, first_ids) = (source.child("handshake"), source.child("first ids"));
-        Ok(Self { quic, tls, nonces, first_ids, outbound: Arc::new(transport(OUTBOUND)), halt })
+        Ok(Self { quic, tls, socket, nonces, first_ids, outbound: Arc::new(transport(OUTBOUND)), halt })
     }
 
     /// The bound address.
@@ -125,7 +131,8 @@ impl Endpoint {
 
     /// The next connection attempt, or `None` once the endpoint is closed or its task has died.
     pub(crate) async fn accept(&self) -> Option<Incoming> {
-        self.quic.accept().await.map(|incoming| Incoming::new(incoming, self.nonces.clone()))
+        let incoming = self.quic.accept().await?;
+        Some(Incoming::new(incoming, Arc::clone(&self.socket), self.nonces.clone()))
     }
 
     /// Connects to a peer and proves both identities.
@@ -137,6 +144,8 @@ impl Endpoint {
         let first_id = self.first_ids.draw().map_err(|error| DialError::Local(error.to_string()))?;
         // Asked for once: the configuration serves this one dial.
         config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&first_id[..FIRST_ID_BYTES])));
+        // Before the first Initial, and until the last one.
+        let _pinging = self.socket.dialling(peer.id, peer.addr);
         let connecting = self.quic.connect_with(config, peer.addr, &server_name(peer.id)).map_err(
             |error| match error {
                 ConnectError::InvalidRemoteAddress(_) => {
@@ -145,7 +154,7 @@ impl Endpoint {
                 other => DialError::Local(other.to_string()),
             },
         )?;
-        Link::establish(connecting, self.nonces.clone()).await
+        Link::establish(connecting, &self.socket, self.nonces.clone()).await
     }
 
     /// Closes what is open with code 0 and takes no more. Dials and handshakes under way end at once.

@@ -1,14 +1,16 @@
 //! One QUIC connection with an authenticated peer.
 
 use super::{
+    disco::Path,
     entropy::{NoEntropy, Source},
+    socket::{DiscoSocket, Neighbourhood},
     streams::{RecvHalf, SendHalf},
     tls::WRONG_IDENTITY_ALERT,
 };
 use crate::{PeerId, identity::from_spki};
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use rustls::pki_types::CertificateDer;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 /// The longest piece of a peer's text that is kept: it ends in logs and reports.
 const MAX_REMOTE_TEXT: usize = 128;
@@ -70,12 +72,13 @@ pub(crate) enum DialError {
 /// A connection attempt that nothing has been spent on yet.
 pub(crate) struct Incoming {
     quic: quinn::Incoming,
+    socket: Arc<DiscoSocket>,
     nonces: Source,
 }
 
 impl Incoming {
-    pub(super) const fn new(quic: quinn::Incoming, nonces: Source) -> Self {
-        Self { quic, nonces }
+    pub(super) const fn new(quic: quinn::Incoming, socket: Arc<DiscoSocket>, nonces: Source) -> Self {
+        Self { quic, socket, nonces }
     }
 
     /// Where it claims to come from.
@@ -102,7 +105,7 @@ impl Incoming {
     /// Goes through TLS with it.
     pub(crate) async fn establish(self) -> Result<Link, DialError> {
         let connecting = self.quic.accept().map_err(|error| DialError::Ended(error.into()))?;
-        Link::establish(connecting, self.nonces).await
+        Link::establish(connecting, &self.socket, self.nonces).await
     }
 }
 
@@ -112,10 +115,16 @@ pub(crate) struct Link {
     quic: quinn::Connection,
     peer: PeerId,
     nonces: Source,
+    /// Disco's heartbeats end with the last clone.
+    _neighbourhood: Arc<Neighbourhood>,
 }
 
 impl Link {
-    pub(super) async fn establish(connecting: quinn::Connecting, nonces: Source) -> Result<Self, DialError> {
+    pub(super) async fn establish(
+        connecting: quinn::Connecting,
+        socket: &Arc<DiscoSocket>,
+        nonces: Source,
+    ) -> Result<Self, DialError> {
         let quic = connecting.await.map_err(|error| match &error {
             ConnectionError::TransportError(fault)
                 if fault.code == TransportErrorCode::crypto(WRONG_IDENTITY_ALERT) =>
@@ -125,7 +134,9 @@ impl Link {
             _ => DialError::Ended(error.into()),
         })?;
         let peer = identity_of(&quic).ok_or(DialError::NoIdentity)?;
-        Ok(Self { quic, peer, nonces })
+        let path = Path { remote: quic.remote_address(), local: quic.local_ip() };
+        let neighbourhood = Arc::new(socket.connected(peer, path));
+        Ok(Self { quic, peer, nonces, _neighbourhood: neighbourhood })
     }
 
     /// The identity that TLS proved.

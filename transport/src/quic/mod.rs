@@ -1,5 +1,6 @@
 //! QUIC and TLS. No file outside this folder names their crates.
 
+mod disco;
 mod endpoint;
 mod entropy;
 mod link;

@@ -3,24 +3,34 @@
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, VecDeque},
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 use zakura_transport::DatagramSocket;
 
-#[derive(Debug, Default)]
+/// Whether a datagram from there arrives. It must not call the network.
+pub type Gate = Box<dyn FnMut(&[u8], SocketAddr) -> bool + Send>;
+
+#[derive(Default)]
 struct Inbox {
     datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
     reader: Option<Waker>,
     failure: Option<io::ErrorKind>,
     /// Datagrams that still arrive; then the cable is dead.
     left: Option<usize>,
+    gate: Option<Gate>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Net(Arc<Mutex<BTreeMap<SocketAddr, Inbox>>>);
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Net")
+    }
+}
 
 impl Net {
     pub fn socket(&self, addr: SocketAddr) -> Arc<dyn DatagramSocket> {
@@ -36,6 +46,11 @@ impl Net {
         if let Some(reader) = inbox.reader.take() {
             reader.wake();
         }
+    }
+
+    /// Asks the gate about every datagram to this address.
+    pub fn gate(&self, addr: SocketAddr, gate: impl FnMut(&[u8], SocketAddr) -> bool + Send + 'static) {
+        self.0.lock().get_mut(&addr).unwrap().gate = Some(Box::new(gate));
     }
 
     /// After this many datagrams nothing arrives at this address any more.
@@ -57,6 +72,9 @@ impl DatagramSocket for Port {
                 Some(0) => return Ok(()),
                 Some(left) => *left -= 1,
                 None => {}
+            }
+            if inbox.gate.as_mut().is_some_and(|gate| !gate(datagram, self.addr)) {
+                return Ok(());
             }
             inbox.datagrams.push_back((datagram.to_vec(), self.addr));
             if let Some(reader) = inbox.reader.take() {
