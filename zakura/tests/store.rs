@@ -495,6 +495,66 @@ fn a_store_that_is_not_ours_is_refused_and_left_alone() {
 }
 
 #[test]
+fn rows_that_contradict_each_other_are_refused_with_the_file_s_name() {
+    type Damage = fn(&redb::WriteTransaction);
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        name: &'static str,
+    ) -> redb::TableDefinition<'static, K, V> {
+        redb::TableDefinition::new(name)
+    }
+    const NAMES: [&str; 6] = ["hash", "header", "size", "body", "floor", "length"];
+    let damages: [Damage; 6] = [
+        |txn| drop(txn.open_table(table::<[u8; 32], u32>("heights")).unwrap().pop_last().unwrap()),
+        |txn| {
+            let mut headers = txn.open_table(table::<u32, ([u8; 32], [u8; 32], &[u8])>("headers")).unwrap();
+            headers.remove(3).unwrap();
+        },
+        |txn| drop(txn.open_table(table::<u32, u32>("sizes")).unwrap().pop_last().unwrap()),
+        |txn| drop(txn.open_table(table::<u32, (bool, &[u8])>("bodies")).unwrap().remove(2).unwrap()),
+        |txn| drop(txn.open_table(table::<&str, u64>("state")).unwrap().insert("floor", 99).unwrap()),
+        |txn| drop(txn.open_table(table::<u32, u32>("sizes")).unwrap().insert(4, 1).unwrap()),
+    ];
+    for (name, damage) in NAMES.into_iter().zip(damages) {
+        let dir = TempDir::new().unwrap();
+        let store = reopen(dir.path()).unwrap();
+        let chain = extend(&store, genesis(), 1, 6);
+        assert_eq!(store.commit(bodies(&chain[..4])), Commit::Committed(chain[3]));
+        drop(store);
+        let database = redb::Database::open(dir.path().join("store/regtest.redb")).unwrap();
+        let txn = database.begin_write().unwrap();
+        damage(&txn);
+        txn.commit().unwrap();
+        drop(database);
+        for open in [Store::open, Store::open_existing] {
+            let text = open(dir.path(), Network::Regtest, options(None)).unwrap_err().to_string();
+            assert!(
+                text.contains("regtest.redb is unreadable (") && text.contains("sync again"),
+                "{name}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_creation_that_was_broken_off_is_begun_anew() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("store")).unwrap();
+    let (draft, file) = (dir.path().join("store/regtest.draft"), dir.path().join("store/regtest.redb"));
+    fs::write(&draft, [0; 5000]).unwrap();
+    let store = reopen(dir.path()).unwrap();
+    assert!(!draft.exists() && file.exists());
+    assert!(matches!(reopen(dir.path()), Err(StoreError::InUse(_))), "it is locked under its new name");
+    extend(&store, genesis(), 1, 6);
+    drop(store);
+
+    // Broken off between the new name and the end of the old one; and after that, moved away by an operator.
+    fs::hard_link(&file, &draft).unwrap();
+    assert_eq!(reopen(dir.path()).unwrap().view().tip.height, height(6));
+    fs::rename(&file, dir.path().join("store/away")).unwrap();
+    assert_eq!(reopen(dir.path()).unwrap().view().tip, genesis());
+}
+
+#[test]
 fn a_chain_beside_a_checkpoint_is_refused() {
     let dir = TempDir::new().unwrap();
     let store = reopen(dir.path()).unwrap();

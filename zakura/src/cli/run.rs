@@ -22,6 +22,8 @@ use crate::{
 #[derive(Serialize)]
 struct Listening {
     listening: String,
+    /// The height up to which every body is durable, as the store was opened.
+    committed: u32,
 }
 
 #[derive(Serialize)]
@@ -49,17 +51,20 @@ pub fn execute(args: &RunArgs, edge: &Edge) -> Result<(), Failure> {
     let options = StoreOptions { no_pow: args.no_pow, ..StoreOptions::default() };
     let store = Arc::new(Store::open(&args.data_dir, args.network, options)?);
 
+    let start = store.acknowledged();
     edge.runtime.block_on(async {
         let builder = Node::builder(identity, chain_id(args.network), Arc::clone(&store)).config(config);
         let (node, handle) = builder.build().await.map_err(Failure::work)?;
         let (commits, events) = (handle.blocks().commits(), handle.peer_events());
-        let listening = handle.local_peer().to_string();
         let running = edge.runtime.spawn(node.run());
-        let watched = match edge
-            .output
-            .line(&Listening { listening: listening.clone() }, &format!("listening on {listening}"))
-        {
-            Ok(()) => watch(args, edge, &handle, commits, events).await,
+        let (listening, committed) = (handle.local_peer().to_string(), start.height.get());
+        let text = format!("listening on {listening}");
+        let watched = match edge.output.line(&Listening { listening, committed }, &text) {
+            Ok(()) => tokio::select! {
+                biased;
+                failure = failed(&store) => Err(failure),
+                watched = watch(args, edge, &handle, commits, events) => watched,
+            },
             Err(failure) => Err(failure),
         };
         handle.stop();
@@ -102,6 +107,19 @@ fn is_another(own: PeerId, config: &Config) -> Result<(), Failure> {
     match config.peers().map_err(Failure::usage)?.iter().any(|peer| peer.id == own) {
         true => Err(Failure::usage(format!("--peer: {}", AddPeerError::Ourselves(own)))),
         false => Ok(()),
+    }
+}
+
+/// Waits until the store's file fails: from then on nothing can be committed, and only a new start repairs it.
+async fn failed(store: &Store) -> Failure {
+    let mut failure = store.failure();
+    loop {
+        if let Some(reason) = failure.get() {
+            return Failure::work(reason);
+        }
+        if failure.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -33,7 +33,6 @@ impl From<StoreError> for Stop {
 
 impl Store {
     pub(super) fn accept_batch(&self, batch: HeaderBatch) -> Accept {
-        let unavailable = |error: StoreError| Accept::Unavailable { reason: error.to_string() };
         let parent = batch.parent;
         let (candidates, hints) = match read(&self.rules, batch.parent, &batch) {
             Ok(read) => read,
@@ -50,7 +49,7 @@ impl Store {
         match judged {
             Ok((Judged::Stored, now)) => Accept::Extended(now.view),
             Ok((Judged::No(verdict), _)) => verdict,
-            Err(error) => unavailable(error),
+            Err(error) => Accept::Unavailable { reason: self.noted(error).to_string() },
         }
     }
 }

@@ -314,7 +314,7 @@ impl Store {
         match appended {
             Ok((added, now)) => Ok((added, now.view.tip)),
             Err(Failed::Feed(error)) => Err(error),
-            Err(Failed::Store(error)) => Err(AppendError::from(error).into()),
+            Err(Failed::Store(error)) => Err(AppendError::from(self.noted(error)).into()),
         }
     }
 }

@@ -92,7 +92,7 @@ impl BlockStore for Store {
         }
         match now.wanted(from, limit) {
             Ok(wanted) => Missing::Bodies(wanted),
-            Err(error) => Missing::Unavailable { reason: error.to_string() },
+            Err(error) => Missing::Unavailable { reason: self.noted(error).to_string() },
         }
     }
 
@@ -125,11 +125,11 @@ impl BlockStore for Store {
         match self.change(|tables| append(self.rules.network, tables, &bodies)) {
             Ok((Some(last), _)) => Commit::Committed(last),
             Ok((None, _)) => Commit::Stale,
-            Err(error) => Commit::Unavailable { reason: error.to_string() },
+            Err(error) => Commit::Unavailable { reason: self.noted(error).to_string() },
         }
     }
 
     fn read(&self, start: Height, max_count: u32, max_bytes: u32) -> Result<Vec<Bytes>, String> {
-        self.published.get().bodies(start, max_count, max_bytes).map_err(|error| error.to_string())
+        self.ask(|now| now.bodies(start, max_count, max_bytes)).map_err(|error| error.to_string())
     }
 }

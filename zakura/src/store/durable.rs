@@ -1,8 +1,13 @@
 //! The store itself: one file, one writer at a time, any number of readers.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use redb::{StorageBackend, backends::InMemoryBackend};
 use zakura_header_sync::chain::BlockRef;
+use zakura_transport::routine::{Published as Watched, Publisher, publish};
 
 use super::{
     StoreError,
@@ -43,12 +48,18 @@ impl Default for StoreOptions {
 /// Headers and bodies of the selected chain of one network, with the rules that choose it.
 ///
 /// Every change is atomic, and durable when the method that makes it returns. Readers see one committed state each.
-/// Dropping the store closes the file; a killed process loses nothing that was reported.
+/// Dropping the store closes the file; a killed process loses nothing that was reported. Once the file fails, it stays
+/// failed: see [`Store::failure`].
 pub struct Store {
     pub(super) rules: Rules,
     pub(super) published: Published,
     backing: Backing,
+    path: PathBuf,
+    failure: (Publisher<Option<Failure>>, Watched<Option<Failure>>),
 }
+
+/// Why a store answers no more: its file and what is wrong, in one line.
+pub type Failure = Arc<str>;
 
 /// What a change comes to.
 pub(super) enum Change<T> {
@@ -86,8 +97,58 @@ impl Store {
     ///
     /// See [`StoreError`].
     pub fn in_memory(network: Network, options: StoreOptions) -> Result<Self, StoreError> {
-        let rules = rules(network, &options)?;
-        Self::over(file::in_memory(network, options.cache_bytes)?, rules, Path::new("in memory"))
+        Self::on(InMemoryBackend::new(), network, options)
+    }
+
+    /// A store on a backend of a test's own, with the faults that the test wants; named "in memory" in errors.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    #[cfg(feature = "simulation")]
+    pub fn on_backend(
+        backend: impl StorageBackend,
+        network: Network,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        Self::on(backend, network, options)
+    }
+
+    fn on(backend: impl StorageBackend, network: Network, options: StoreOptions) -> Result<Self, StoreError> {
+        let (rules, path) = (rules(network, &options)?, Path::new("in memory"));
+        Self::over(file::on(backend, path, network, options.cache_bytes)?, rules, path)
+    }
+
+    /// Tells when the file fails under way (the disk is full, or broken), and why; none as long as it works.
+    ///
+    /// The database takes no change after a failed one, because nobody knows how much of that reached the disk. So there
+    /// is nothing to try again here: whoever owns the store stops, and the next start finds what was committed.
+    #[must_use]
+    pub fn failure(&self) -> Watched<Option<Failure>> {
+        self.failure.1.clone()
+    }
+
+    /// Names the file in an error of the file, and tells of it.
+    pub(super) fn noted(&self, error: StoreError) -> StoreError {
+        let path = self.path.clone();
+        let named = match error {
+            StoreError::Database(source) => StoreError::Failed { path, source },
+            StoreError::Damaged(reason) => StoreError::Unreadable { path, reason },
+            other => return other,
+        };
+        if self.failure.1.get().is_none() {
+            tracing::error!(%named, "the store failed");
+            self.failure.0.set(Some(named.to_string().into()));
+        }
+        named
+    }
+
+    /// Reads the current state.
+    pub(super) fn ask<T>(
+        &self,
+        read: impl FnOnce(&Snapshot) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        read(&self.published.get()).map_err(|error| self.noted(error))
     }
 
     /// The network whose chain this is.
@@ -97,16 +158,21 @@ impl Store {
     }
 
     fn over(backing: Backing, rules: Rules, path: &Path) -> Result<Self, StoreError> {
-        let first = match &backing {
-            Backing::Write(database) => Snapshot::take(database)?,
-            Backing::Read(database) => Snapshot::take(database)?,
-        };
+        let first = file::look(path, || {
+            let first = match &backing {
+                Backing::Write(database) => Snapshot::take(database)?,
+                Backing::Read(database) => Snapshot::take(database)?,
+            };
+            first.check()?;
+            Ok(first)
+        })?;
         if let Some(checkpoint) = rules.checkpoints.last_up_to(first.view.tip.height)
             && first.block_at(checkpoint.height)? != Some(checkpoint)
         {
             return Err(StoreError::OffCheckpoint { path: path.to_owned(), checkpoint });
         }
-        Ok(Self { rules, published: Published::new(first), backing })
+        let path = path.to_owned();
+        Ok(Self { rules, published: Published::new(first), backing, path, failure: publish(None) })
     }
 
     /// Makes one change: atomic, durable and published when this returns. An error drops it.

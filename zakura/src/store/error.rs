@@ -87,10 +87,18 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// Rows contradict each other.
+    /// The file failed under way (the disk is full, or broken). What was committed before stays.
+    #[error("store {} failed: {source}: free or check the disk, then start again", .path.display())]
+    Failed {
+        /// The store's file.
+        path: PathBuf,
+        /// What the database said.
+        source: redb::Error,
+    },
+    /// Rows contradict each other. Callers get it with the file's name, as [`StoreError::Unreadable`].
     #[error("the store is damaged: {0}: restore it from a copy, or move it away and sync again")]
     Damaged(String),
-    /// The database failed under way; what was committed before stays.
+    /// The database failed. Callers get it with the file's name, as [`StoreError::Failed`].
     #[error("the store failed: {0}: check the disk, then start again")]
     Database(#[source] redb::Error),
 }

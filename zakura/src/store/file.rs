@@ -7,8 +7,8 @@ use std::{
 };
 
 use redb::{
-    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageError, TableError,
-    WriteTransaction, backends::InMemoryBackend,
+    Builder, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageBackend, StorageError,
+    TableError, WriteTransaction,
 };
 use zakura_header_sync::chain::{BlockHash, BlockRef, Height, Work};
 
@@ -34,11 +34,16 @@ pub(super) fn path(dir: &Path, network: Network) -> PathBuf {
     dir.join("store").join(format!("{network}.redb"))
 }
 
-/// A store in memory, with nothing but genesis in it.
-pub(super) fn in_memory(network: Network, cache_bytes: usize) -> Result<Backing, StoreError> {
-    let database = builder(cache_bytes).create_with_backend(InMemoryBackend::new())?;
-    found(&database, network)?;
-    Ok(Backing::Write(database))
+/// Opens a store on a backend of the caller's own, and creates it if there is none. `path` names it in errors.
+pub(super) fn on(
+    backend: impl StorageBackend,
+    path: &Path,
+    network: Network,
+    cache_bytes: usize,
+) -> Result<Backing, StoreError> {
+    let database = guarded(path, || builder(cache_bytes).create_with_backend(backend))
+        .map_err(|refused| refused.name(path))?;
+    settle(database, path, network)
 }
 
 /// Opens a store for writing, and creates it if there is none.
@@ -48,22 +53,68 @@ pub(super) fn in_memory(network: Network, cache_bytes: usize) -> Result<Backing,
 /// opened for writing, and repaired, before it can be read at all.
 pub(super) fn open(dir: &Path, network: Network, cache_bytes: usize) -> Result<Backing, StoreError> {
     let path = path(dir, network);
-    if is_there(&path)? {
-        match guarded(&path, || builder(cache_bytes).open_read_only(&path)) {
-            Ok(database) => expect_ours(&database, &path, network)?,
-            Err(Refused::Unclosed) => {}
-            Err(Refused::For(error)) => return Err(error),
-        }
-    } else if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
+    if !is_there(&path)? {
+        return create(dir, &path, network, cache_bytes);
+    }
+    match guarded(&path, || builder(cache_bytes).open_read_only(&path)) {
+        Ok(database) => look(&path, || expect_ours(&database, &path, network))?,
+        Err(Refused::Unclosed) => {}
+        Err(Refused::For(error)) => return Err(error),
     }
     let database =
-        guarded(&path, || builder(cache_bytes).create(&path)).map_err(|refused| refused.name(&path))?;
-    if is_empty(&database)? {
-        found(&database, network)?;
-    } else {
-        expect_ours(&database, &path, network)?;
+        guarded(&path, || builder(cache_bytes).open(&path)).map_err(|refused| refused.name(&path))?;
+    let opened = settle(database, &path, network)?;
+    // A kill at the end of a creation leaves the store a second name. It must not outlive the first one.
+    match fs::remove_file(draft(&path)) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Io { path, source }),
+        Ok(()) | Err(_) => Ok(opened),
     }
+}
+
+/// What a store is called while it is being created.
+fn draft(path: &Path) -> PathBuf {
+    path.with_extension("draft")
+}
+
+/// Creates a store. It gets its name when it is whole and durable, so a kill at any moment before leaves no store, and a
+/// draft that the next start replaces.
+fn create(dir: &Path, path: &Path, network: Network, cache_bytes: usize) -> Result<Backing, StoreError> {
+    let io = |source| StoreError::Io { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(dir);
+    fs::create_dir_all(folder).map_err(|source| StoreError::Io { path: folder.to_owned(), source })?;
+    let draft = draft(path);
+    let begin = || guarded(path, || builder(cache_bytes).create(&draft));
+    let database = match begin() {
+        // Whoever began it is gone: the file of a living process is locked.
+        Err(Refused::For(StoreError::Unreadable { .. })) => {
+            fs::remove_file(&draft).map_err(io)?;
+            begin()
+        }
+        begun => begun,
+    };
+    let opened = settle(database.map_err(|refused| refused.name(path))?, path, network)?;
+    // An empty file is what an operator may have touched; no store is ever replaced.
+    if fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+        fs::remove_file(path).map_err(io)?;
+    }
+    fs::hard_link(&draft, path).and_then(|()| fs::remove_file(&draft)).map_err(io)?;
+    [folder, dir].into_iter().try_for_each(sync_folder)?;
+    Ok(opened)
+}
+
+/// Sees to it that the names in a directory outlast a power failure.
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| StoreError::Io { path: folder.to_owned(), source })
+}
+
+/// Begins a store in an empty database, or sees that a database is one of ours.
+fn settle(database: Database, path: &Path, network: Network) -> Result<Backing, StoreError> {
+    look(path, || match is_empty(&database)? {
+        true => found(&database, network),
+        false => expect_ours(&database, path, network),
+    })?;
     Ok(Backing::Write(database))
 }
 
@@ -75,7 +126,7 @@ pub(super) fn open_existing(dir: &Path, network: Network, cache_bytes: usize) ->
     }
     match guarded(&path, || builder(cache_bytes).open_read_only(&path)) {
         Ok(database) => {
-            expect_ours(&database, &path, network)?;
+            look(&path, || expect_ours(&database, &path, network))?;
             Ok(Backing::Read(database))
         }
         Err(Refused::Unclosed) => open(dir, network, cache_bytes),
@@ -84,7 +135,7 @@ pub(super) fn open_existing(dir: &Path, network: Network, cache_bytes: usize) ->
 }
 
 /// Begins a change that is durable when it is committed, and that spares the next start a walk through the whole file
-/// if this process is killed.
+/// if this process is killed. (Such a commit syncs twice: first what it wrote, then which state is the last.)
 pub(super) fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
@@ -97,7 +148,7 @@ fn builder(cache_bytes: usize) -> Builder {
     builder
 }
 
-/// Whether a store was begun at a path. An empty file is what a kill in the first moment leaves.
+/// Whether a store is at a path. An empty file is none.
 fn is_there(path: &Path) -> Result<bool, StoreError> {
     match fs::metadata(path) {
         Ok(found) => Ok(found.len() > 0),
@@ -145,6 +196,20 @@ fn guarded<D>(path: &Path, open: impl FnOnce() -> Result<D, DatabaseError>) -> R
         }
         other => Refused::For(unreadable(other.to_string())),
     })
+}
+
+/// Runs the first reads of a store that has just opened, and turns whatever is wrong there into a word about the file.
+pub(super) fn look<T>(path: &Path, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let unreadable = |reason: String| Err(StoreError::Unreadable { path: path.to_owned(), reason });
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Err(StoreError::Damaged(reason))) => unreadable(reason),
+        Ok(Err(StoreError::Database(redb::Error::Io(source)))) => {
+            Err(StoreError::Io { path: path.to_owned(), source })
+        }
+        Ok(Err(StoreError::Database(error))) => unreadable(error.to_string()),
+        Ok(looked) => looked,
+        Err(_) => unreadable("a page is damaged".to_owned()),
+    }
 }
 
 /// Whether nothing was ever committed: its process was killed while it created it.

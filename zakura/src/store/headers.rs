@@ -81,15 +81,15 @@ impl HeaderChain for Store {
     }
 
     fn find(&self, hash: &BlockHash) -> Option<Height> {
-        or_alarm(self.published.get().find(hash))
+        or_alarm(self.ask(|now| now.find(hash)))
     }
 
     fn hash_at(&self, height: Height) -> Option<BlockHash> {
-        or_alarm(self.published.get().block_at(height)).map(|block| block.hash)
+        or_alarm(self.ask(|now| now.block_at(height))).map(|block| block.hash)
     }
 
     fn headers_after(&self, query: &HeaderQuery) -> Found {
-        self.published.get().headers_after(query).unwrap_or_else(|error| {
+        self.ask(|now| now.headers_after(query)).unwrap_or_else(|error| {
             tracing::error!(%error, "headers could not be read");
             Found::Unavailable
         })
@@ -111,6 +111,7 @@ impl HeaderChain for Store {
         match raised {
             Ok(((), now)) => now.view,
             Err(error) => {
+                let error = self.noted(error);
                 tracing::error!(%error, %floor, "the finalized floor could not be raised");
                 self.view()
             }

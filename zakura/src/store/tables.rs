@@ -5,11 +5,11 @@
 //! last body row.
 
 use bytes::Bytes;
-use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, Value, WriteTransaction};
 use zakura_header_sync::chain::{BlockHash, BlockRef, Height, Work};
 
 use super::StoreError;
-use crate::zcash::{Header, LOOKBACK, Network, Past};
+use crate::zcash::{Header, LOOKBACK, Network, Past, hash::sha256d};
 
 /// What a store is: its format, network and genesis hash.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -45,7 +45,7 @@ pub(super) struct Row {
     pub(super) raw: Bytes,
 }
 
-fn damaged<T>(what: impl Into<String>) -> Result<T, StoreError> {
+pub(super) fn damaged<T>(what: impl Into<String>) -> Result<T, StoreError> {
     Err(StoreError::Damaged(what.into()))
 }
 
@@ -87,6 +87,34 @@ pub(super) fn tip(headers: &impl ReadableTable<u32, HeaderValue>) -> Result<Row,
 pub(super) fn acknowledged(bodies: &impl ReadableTable<u32, BodyValue>) -> Result<Height, StoreError> {
     let Some((height, _)) = bodies.last()? else { return damaged("there is no body") };
     legal(height.value())
+}
+
+/// Checks that a table has a row for every height from genesis up to `last`, and no other.
+pub(super) fn gapless<V: Value + 'static>(
+    what: &str,
+    table: &impl ReadableTable<u32, V>,
+    last: Height,
+) -> Result<(), StoreError> {
+    let lowest = table.first()?.map(|(height, _)| height.value());
+    let highest = table.last()?.map(|(height, _)| height.value());
+    let rows = table.len()?;
+    let expected = u64::from(last).saturating_add(1);
+    if (lowest, highest, rows) != (Some(0), Some(last.get()), expected) {
+        return damaged(format!("there are {rows} {what} rows for the {expected} heights up to {last}"));
+    }
+    Ok(())
+}
+
+/// Checks that a header is the one its row names, and that it continues the row below.
+pub(super) fn linked(headers: &impl ReadableTable<u32, HeaderValue>, at: BlockRef) -> Result<(), StoreError> {
+    let raw = known_header(headers, at.height)?.raw;
+    let below = at.height.get().checked_sub(1).map(legal).transpose()?;
+    let parent = below.map(|below| known_header(headers, below)).transpose()?;
+    let names = raw.get(4..36);
+    if sha256d(&[&raw]) != at.hash.0 || parent.is_some_and(|row| names != Some(row.at.hash.0.as_slice())) {
+        return damaged(format!("the header of block {at} is not its own, or does not continue the chain"));
+    }
+    Ok(())
 }
 
 /// What the contextual rules need of the headers up to `parent`, oldest first.
