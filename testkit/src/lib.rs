@@ -3,6 +3,7 @@
 pub mod architecture;
 pub mod chain;
 pub mod cluster;
+pub mod disk;
 pub mod hostile;
 pub mod hostile_cli;
 pub mod sim;

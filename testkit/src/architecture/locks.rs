@@ -5,15 +5,16 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// The files that own a lock, each wholly: the range queue, the byte budget, the work pool's queue, the socket adapter's
-/// outbox, the read snapshots, the network in memory of transport's tests, and the switch of simulated worlds: sockets are
-/// called from every node's tasks and give no turn to wait for an owner's answer.
-const LOCK_FILES: [&str; 8] = [
+/// outbox, the read snapshots, the network in memory of transport's tests, the switch of simulated worlds (sockets are called
+/// from every node's tasks and give no turn to wait for an owner's answer), and the disk in memory of the store's tests.
+const LOCK_FILES: [&str; 9] = [
     "transport/src/routine/work.rs",
     "transport/src/routine/work/**",
     "transport/src/routine/budget.rs",
     "transport/src/routine/pool.rs",
     "transport/src/quic/socket.rs",
     "transport/tests/common/net.rs",
+    "testkit/src/disk.rs",
     "testkit/src/sim/switch.rs",
     "**/src/**/snapshot.rs",
 ];
