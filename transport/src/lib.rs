@@ -28,6 +28,7 @@ mod fence;
 mod handshake;
 mod identity;
 mod peer;
+mod plant;
 mod pool;
 mod quic;
 mod service;
@@ -49,6 +50,8 @@ pub use fence::{Fence, Slot};
 pub use handshake::{ChainName, NetworkName, Refusal};
 pub use identity::{Identity, IdentityError};
 pub use peer::{Direction, PeerAddr, PeerAddrError, PeerId, PeerIdError, PeerInfo};
+#[cfg(feature = "simulation")]
+pub use plant::{Saboteur, planted};
 pub use pool::{PeerEvent, PeerEvents, PeerEventsError};
 pub use quic::{DatagramSocket, Entropy};
 pub use service::{Registry, RegistryError, Service};

@@ -1,6 +1,9 @@
 //! The one extension trait, and the registry that refuses conflicts before anything runs.
 
-use crate::{Capabilities, Exit, Mode, PeerInfo, Request, Session, StreamKind, StreamSpec};
+use crate::{
+    Capabilities, Exit, Mode, PeerInfo, Request, Session, StreamKind, StreamSpec, plant::planted,
+    routine::bury,
+};
 use futures::future::BoxFuture;
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc};
 
@@ -44,17 +47,38 @@ pub(crate) trait DynService: Send + Sync + 'static {
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Exit>;
 }
 
-impl<S: Service> DynService for S {
+/// A service in the registry: there until it is dropped, and its drop is its own, for its last session may hold it last,
+/// and that session may be panicking.
+struct Registered<S>(Option<S>);
+
+impl<S> Drop for Registered<S> {
+    fn drop(&mut self) {
+        bury("service drop", self.0.take());
+    }
+}
+
+const DROPPED: Exit = Exit::Local("the service is being dropped");
+
+impl<S: Service> DynService for Registered<S> {
     fn wants(&self, peer: &PeerInfo, stream: &StreamSpec) -> bool {
-        Service::wants(self, peer, stream)
+        planted("wants");
+        self.0.as_ref().is_some_and(|service| service.wants(peer, stream))
     }
 
     fn run(self: Arc<Self>, session: Session) -> BoxFuture<'static, Exit> {
-        Box::pin(async move { Service::run(&*self, session).await })
+        Box::pin(async move {
+            planted("run");
+            let Some(service) = &self.0 else { return DROPPED };
+            service.run(session).await
+        })
     }
 
     fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Exit> {
-        Box::pin(async move { Service::answer(&*self, request).await })
+        Box::pin(async move {
+            planted("answer");
+            let Some(service) = &self.0 else { return DROPPED };
+            service.answer(request).await
+        })
     }
 }
 
@@ -118,7 +142,7 @@ impl Registry {
     /// [`RegistryError`] names the two sides of a conflict, or the declaration that cannot be kept.
     pub fn register(&mut self, service: impl Service) -> Result<(), RegistryError> {
         let (streams, offered) = (service.streams(), service.is_offered());
-        let service: Arc<dyn DynService> = Arc::new(service);
+        let service: Arc<dyn DynService> = Arc::new(Registered(Some(service)));
         let mut entries = self.entries.clone();
         for spec in streams {
             check(&spec)?;

@@ -3,6 +3,7 @@
 use crate::{
     Cancel, Exit, Fence, Frame, PeerInfo, Violation,
     connection::{FramesIn, FramesOut},
+    plant::OnDrop,
 };
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
@@ -83,6 +84,7 @@ pub struct FrameSender {
     outbox: VecDeque<Frame>,
     bytes: usize,
     sink: Sink,
+    _planted: OnDrop,
 }
 
 #[derive(Debug)]
@@ -93,11 +95,15 @@ enum Sink {
 
 impl FrameSender {
     pub(crate) const fn memory(frames: mpsc::Sender<Frame>, max_frame: usize) -> Self {
-        Self { outbox: VecDeque::new(), bytes: 0, sink: Sink::Memory { frames, max_frame } }
+        Self::over(Sink::Memory { frames, max_frame })
     }
 
     pub(crate) fn quic(frames: FramesOut) -> Self {
-        Self { outbox: VecDeque::new(), bytes: 0, sink: Sink::Quic(Box::new(frames)) }
+        Self::over(Sink::Quic(Box::new(frames)))
+    }
+
+    const fn over(sink: Sink) -> Self {
+        Self { outbox: VecDeque::new(), bytes: 0, sink, _planted: OnDrop::new("sender drop") }
     }
 
     /// Frame bytes at most that the peer takes on this stream, header included. A larger frame fails the flush.

@@ -1,11 +1,13 @@
 //! Where every task and thread of a node begins, so that its end can be told.
 
-use crate::routine::{TaskEnd, contain, panic_message};
+use crate::{
+    plant::Seam,
+    routine::{TaskEnd, contain, shielded},
+};
 use std::{
     collections::BTreeMap,
     future::{Future, pending},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -20,6 +22,7 @@ struct Shared {
     failed: watch::Sender<Option<&'static str>>,
     #[cfg(feature = "simulation")]
     killed: crate::Cancel,
+    seam: Seam,
 }
 
 /// Starts a node's tasks and named threads, and knows which of them live. Clones share one roll.
@@ -66,12 +69,24 @@ impl Spawner {
     /// A spawner with an empty roll, for one node.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_seam(Seam::none())
+    }
+
+    /// A spawner in whose tasks and threads the saboteur plants panics.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn sabotaged(saboteur: Arc<dyn crate::Saboteur>) -> Self {
+        Self::with_seam(Seam(Some(saboteur)))
+    }
+
+    fn with_seam(seam: Seam) -> Self {
         let (roll, failed) = (watch::Sender::new(Roll::new()), watch::Sender::new(None));
         Self(Arc::new(Shared {
             roll,
             failed,
             #[cfg(feature = "simulation")]
             killed: crate::Cancel::new(),
+            seam,
         }))
     }
 
@@ -81,9 +96,9 @@ impl Spawner {
     ///
     /// Outside a tokio runtime.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let listed = self.list(name);
+        let (listed, task) = (self.list(name), self.0.seam.task(name, contain(task)));
         self.start(async move {
-            if let TaskEnd::Panicked(message) = contain(task).await {
+            if let TaskEnd::Panicked(message) = task.await {
                 tracing::error!(task = name, panic = %message, "a task panicked");
             }
             drop(listed);
@@ -96,9 +111,9 @@ impl Spawner {
     ///
     /// Outside a tokio runtime.
     pub fn spawn_critical(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let listed = self.list(name);
+        let (listed, task) = (self.list(name), self.0.seam.task(name, contain(task)));
         self.start(async move {
-            if let TaskEnd::Panicked(message) = contain(task).await {
+            if let TaskEnd::Panicked(message) = task.await {
                 listed.fail(&message);
             }
             drop(listed);
@@ -113,8 +128,8 @@ impl Spawner {
     pub fn thread(&self, name: &'static str, f: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let listed = self.list(name);
         let body = move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
-                listed.fail(&panic_message(&*panic));
+            if let Err(message) = shielded(|| listed.shared.seam.thread(name, f)) {
+                listed.fail(&message);
             }
         };
         std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)

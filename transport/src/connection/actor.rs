@@ -252,7 +252,11 @@ impl Connection {
             let (fence, link) = (self.slots.opening(kind), self.shared.link.clone());
             let reports = self.reports.clone();
             self.spawner.spawn("open", async move {
-                let halves = timeout(OPEN_DEADLINE, open(&link, prelude)).await.ok().flatten();
+                let opening = contain(timeout(OPEN_DEADLINE, open(&link, prelude)));
+                let halves = match opening.await {
+                    TaskEnd::Finished(halves) => halves.ok().flatten(),
+                    TaskEnd::Panicked(_) => None,
+                };
                 // A connection that no longer listens is ending, and its streams with it.
                 drop(reports.send(Report::Opened { kind, fence, halves }).await);
             });

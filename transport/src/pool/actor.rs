@@ -11,6 +11,7 @@ use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
     connection::{Connection, Stop},
     handshake::Terms,
+    plant::planted,
     quic::{Endpoint, Farewell, Ground, Incoming},
     routine::{TaskEnd, contain},
 };
@@ -171,6 +172,7 @@ impl Pool {
     }
 
     fn on_report(&mut self, report: Report) {
+        planted("report");
         match report {
             Report::Admitted { from, outcome } => {
                 self.pending = self.pending.saturating_sub(1);

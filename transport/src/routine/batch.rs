@@ -3,13 +3,12 @@
 use super::{
     job::{Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkReport},
     pace::Pace,
-    supervise::panic_message,
+    supervise::{bury, shielded},
 };
-use crate::{Cancel, Fence};
+use crate::{Cancel, Fence, plant::planted};
 use futures::future::{BoxFuture, FutureExt};
 use std::{
     iter::Enumerate,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -142,6 +141,12 @@ impl<J: Job> Batch for Jobs<J> {
     }
 }
 
+impl<J: Job> Drop for Jobs<J> {
+    fn drop(&mut self) {
+        self.jobs.by_ref().for_each(|(_, job)| bury("job drop", job));
+    }
+}
+
 /// One job of a session. The fields' order is that of their drop: what the job holds goes before its hold on the session.
 struct Turn<J: Job> {
     job: J,
@@ -153,7 +158,9 @@ impl<J: Job> Ready for Turn<J> {
     fn run(self: Box<Self>, pace: &mut Pace) -> BoxFuture<'_, ()> {
         async move {
             if !self.shared.begins() {
-                return;
+                let Self { job, shared, .. } = *self;
+                bury("job drop", job);
+                return drop(shared);
             }
             pace.spend(self.shared.closing.tally.examined).await;
             let Self { job, index, shared } = *self;
@@ -161,9 +168,10 @@ impl<J: Job> Ready for Turn<J> {
                 return;
             };
             // A full channel holds the pool back; it is the owner's own pace.
-            if shared.out.send(item).await.is_err() {
+            if let Err(unheard) = shared.out.send(item).await {
                 count(&shared.closing.tally.discarded);
                 shared.cx.cancel.cancel();
+                bury("job output drop", unheard);
             }
         }
         .boxed()
@@ -186,8 +194,11 @@ impl<T: Send + 'static> Shared<T> {
     /// Runs a job; what its owner is to hear of it.
     fn finish(&self, index: usize, job: impl Job<Out = T>) -> Option<WorkEvent<T>> {
         let tally = &self.closing.tally;
-        let result =
-            shielded(|| job.run(&self.cx)).unwrap_or_else(|message| Err(JobFault::Panicked(message)));
+        let run = || {
+            planted("job run");
+            job.run(&self.cx)
+        };
+        let result = shielded(run).unwrap_or_else(|message| Err(JobFault::Panicked(message)));
         count(if result.is_ok() { &tally.succeeded } else { &tally.failed });
         let late = self.is_late();
         if late {
@@ -195,6 +206,7 @@ impl<T: Send + 'static> Shared<T> {
         }
         if late && self.late == LatePolicy::Discard {
             count(&tally.discarded);
+            bury("job output drop", result);
             return None;
         }
         Some(WorkEvent::Item { fence: self.cx.fence, index, late, result })
@@ -211,11 +223,6 @@ impl<T: Send + 'static> Shared<T> {
         let _clock = self.runtime.as_ref().map(Handle::enter);
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
-}
-
-/// Runs a job's own code; its panic is its own.
-pub(super) fn shielded<R>(job: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(job)).map_err(|panic| panic_message(&*panic))
 }
 
 /// A single closure's turn: the closure, the way back to who waits for it, and its place in the pool.
@@ -247,13 +254,21 @@ where
 {
     fn run(self: Box<Self>, pace: &mut Pace) -> BoxFuture<'_, ()> {
         async move {
+            // A caller that has gone meanwhile wants no answer.
             if self.answer.is_closed() {
-                return;
+                let Self { job, place, .. } = *self;
+                bury("job drop", job);
+                return drop(place);
             }
             pace.spend(1).await;
             let Self { job, answer, place } = *self;
-            // A caller that has gone meanwhile wants no answer.
-            let _ = answer.send(shielded(job));
+            let run = || {
+                planted("job run");
+                job()
+            };
+            if let Err(unheard) = answer.send(shielded(run)) {
+                bury("job output drop", unheard);
+            }
             drop(place);
         }
         .boxed()

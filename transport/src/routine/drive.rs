@@ -6,11 +6,16 @@ use super::{
     turn::{Word, hear, next_word},
     work::{Demand, Lease, RangeQueue},
 };
-use crate::{Exit, Frame, FrameError, FrameSender, Session};
+use crate::{
+    Exit, Frame, FrameError, FrameSender, Session, plant,
+    routine::{bury, panic_message},
+};
+use futures::FutureExt;
 use std::{
     convert::Infallible,
     future::{pending, ready},
     iter,
+    panic::AssertUnwindSafe,
     pin::pin,
     time::Instant,
 };
@@ -71,30 +76,52 @@ fn spend(credit: &mut u32) {
 /// and outgoing are served: a routine may wait for its reactor. Frames wait for it too, and timeouts come after those
 /// frames, for the wait is not the peer's fault.
 ///
-/// However the session ends, the reactor hears every event: what a machine has finished in the range queue, nobody else
-/// will bring. The stream and the mailbox are gone by then, so only the reactor is waited for.
+/// However the session ends, a panic apart, the reactor hears every event. The stream and the mailbox are gone by then,
+/// so only the reactor is waited for.
+///
+/// A machine that panics is not asked again, and its panic is an [`Exit::Panicked`] of this call already. Nothing of the
+/// service's is dropped while the panic is under way, so that a drop which panics too cannot abort the process.
 ///
 /// Run it under [`supervise`](super::supervise()), as the transport does with every [`Service`](crate::Service).
-pub async fn drive<M: Machine>(mut machine: M, session: Session, ends: Ends<M>) -> Exit {
+pub async fn drive<M: Machine>(machine: M, session: Session, ends: Ends<M>) -> Exit {
+    let (mut machine, mut ends) = plant::machine(machine, ends);
     let (events, mut waiting) = (ends.events.clone(), None);
-    let exit = take_turns(&mut machine, session, ends, &mut waiting).await;
-    for event in waiting.into_iter().chain(iter::from_fn(|| machine.poll_event())) {
+    let life = take_turns(&mut machine, session, &mut ends, &mut waiting);
+    let lived = AssertUnwindSafe(life).catch_unwind().await.map_err(panic_message);
+    bury("ends drop", ends);
+    let told = AssertUnwindSafe(tell_rest(&mut machine, &events, waiting, lived.is_ok())).catch_unwind();
+    let told = told.await.map_err(panic_message);
+    bury("machine drop", machine);
+    match (lived, told) {
+        (Ok(exit), Ok(())) => exit,
+        (Err(message), _) | (_, Err(message)) => Exit::Panicked(message),
+    }
+}
+
+/// Sends the event that found no room, and those that a machine in order still has.
+async fn tell_rest<M: Machine>(
+    machine: &mut M,
+    events: &EventSender<M::Event>,
+    waiting: Option<M::Event>,
+    in_order: bool,
+) {
+    let rest = iter::from_fn(|| if in_order { machine.poll_event() } else { None });
+    for event in waiting.into_iter().chain(rest) {
         if events.send(event).await.is_err() {
             break;
         }
     }
-    exit
 }
 
 /// Lives the session. `waiting`: the event that found no room.
 async fn take_turns<M: Machine>(
     machine: &mut M,
     session: Session,
-    ends: Ends<M>,
+    ends: &mut Ends<M>,
     waiting: &mut Option<M::Event>,
 ) -> Exit {
     let Session { mut frames_in, mut frames_out, cancel, .. } = session;
-    let Ends { mut state, mut inlet, events, work } = ends;
+    let Ends { state, inlet, events, work } = ends;
     let overflowed = inlet.overflowed();
     let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
     let mut state_is_open = true;
@@ -102,7 +129,7 @@ async fn take_turns<M: Machine>(
 
     machine.handle_state(now(), &state.get());
     loop {
-        if let Err(exit) = settle(machine, &mut frames_out, &events, waiting) {
+        if let Err(exit) = settle(machine, &mut frames_out, events, waiting) {
             return exit;
         }
         let calm = waiting.is_none();

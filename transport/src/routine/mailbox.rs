@@ -4,7 +4,7 @@
 //! [published](publish) and coalesces, and [`Mailbox::send`] returns at once, with a policy for the full mailbox that is
 //! declared beside each instruction.
 
-use crate::Cancel;
+use crate::{Cancel, plant::planted, routine::bury};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -144,6 +144,13 @@ impl<I: Command> Inlet<I> {
     }
 }
 
+impl<I> Drop for Inlet<I> {
+    fn drop(&mut self) {
+        self.queued.close();
+        std::iter::from_fn(|| self.queued.try_recv().ok()).for_each(|input| bury("input drop", input));
+    }
+}
+
 /// The other side has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the other side of the channel has ended")]
@@ -217,12 +224,23 @@ pub struct EventReceiver<E>(mpsc::Receiver<E>);
 impl<E> EventReceiver<E> {
     /// The next event, or `None` once every sender and farewell is gone. Cancel-safe.
     pub async fn recv(&mut self) -> Option<E> {
-        self.0.recv().await
+        let event = self.0.recv().await?;
+        planted("event");
+        Some(event)
     }
 
     /// An event that has come already.
     pub fn try_recv(&mut self) -> Option<E> {
-        self.0.try_recv().ok()
+        let event = self.0.try_recv().ok()?;
+        planted("event");
+        Some(event)
+    }
+}
+
+impl<E> Drop for EventReceiver<E> {
+    fn drop(&mut self) {
+        self.0.close();
+        std::iter::from_fn(|| self.0.try_recv().ok()).for_each(|event| bury("event drop", event));
     }
 }
 

@@ -132,6 +132,6 @@ pub use mailbox::{
 pub use pool::WorkPool;
 #[cfg(feature = "simulation")]
 pub use stepped::{Fill, JobResult, SteppedJob, SteppedRoutine, SteppedService, Stepper};
-pub(crate) use supervise::panic_message;
 pub use supervise::{TaskEnd, contain, supervise};
+pub(crate) use supervise::{bury, panic_message, shielded};
 pub use work::{Counts, Demand, Lease, RangeQueue};

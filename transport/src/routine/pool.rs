@@ -1,9 +1,10 @@
 //! Bounded CPU work off the runtime, on threads of its own.
 
 use super::{
-    batch::{Batch, Jobs, Outlet, Ready, shielded},
+    batch::{Batch, Jobs, Outlet, Ready},
     job::{Busy, Job, WorkEvent, WorkPolicy, WorkSession},
     pace::{Pace, wait_on_thread},
+    supervise::{bury, shielded},
 };
 use crate::{Cancel, Spawner};
 use parking_lot::{Condvar, Mutex};
@@ -72,6 +73,7 @@ pub(super) struct Shared {
     pub(super) rung: tokio::sync::Notify,
     /// Sessions and single jobs that may be open.
     pub(super) places: Arc<Semaphore>,
+    max_sessions: usize,
     /// Callers that may wait for a place.
     pub(super) line: Semaphore,
     pub(super) cancel: Cancel,
@@ -153,7 +155,7 @@ impl Shared {
         self.places.close();
         self.line.close();
         self.ring();
-        drop(forgotten);
+        forgotten.into_iter().for_each(|line| bury("job drop", line));
     }
 }
 
@@ -218,6 +220,7 @@ impl WorkPool {
             #[cfg(feature = "simulation")]
             rung: tokio::sync::Notify::new(),
             places: Arc::new(Semaphore::new(max_sessions)),
+            max_sessions,
             line: Semaphore::new(max_sessions),
             cancel: Cancel::new(),
             live: watch::Sender::new(Vec::new()),
@@ -229,6 +232,12 @@ impl WorkPool {
     pub(super) fn living(&self, name: &'static str) -> Living {
         self.shared.live.send_modify(|live| live.push(name));
         Living { shared: Arc::clone(&self.shared), name }
+    }
+
+    /// Places taken by sessions and single jobs.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.shared.max_sessions.saturating_sub(self.shared.places.available_permits())
     }
 
     /// Opens a session: its jobs run as threads come free, its results and one `Closed` go to `out`. Never blocks.

@@ -4,6 +4,7 @@ use super::{
     batch::Lone,
     job::{CloseReport, JobFault},
     pool::WorkPool,
+    supervise::bury,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{TryAcquireError, oneshot};
@@ -28,7 +29,10 @@ impl WorkPool {
         drop(in_line);
         let (answer, answered) = oneshot::channel();
         let lone = Box::new(Some(Lone { job, answer, place }));
-        self.shared.submit(lone, 1).map_err(|_| JobFault::Closed)?;
+        self.shared.submit(lone, 1).map_err(|unrun| {
+            bury("job drop", unrun);
+            JobFault::Closed
+        })?;
         answered.await.map_err(|_| JobFault::Closed)?.map_err(JobFault::Panicked)
     }
 

@@ -1,6 +1,6 @@
 //! Panics become values.
 
-use crate::Exit;
+use crate::{Exit, plant::planted};
 use futures::FutureExt;
 use std::{
     any::Any,
@@ -33,18 +33,46 @@ pub async fn supervise(routine: impl Future<Output = Exit>) -> Exit {
 pub async fn contain<R>(task: impl Future<Output = R>) -> TaskEnd<R> {
     // Unwind-safe: what a panic leaves half done belongs to the task, and the task is dropped.
     let mut task = Box::pin(task);
-    let end = AssertUnwindSafe(task.as_mut()).catch_unwind().await;
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(task)));
+    let end = AssertUnwindSafe(task.as_mut()).catch_unwind().await.map_err(panic_message);
+    let dropped = shielded(|| drop(task));
     match (end, dropped) {
         (Ok(result), Ok(())) => TaskEnd::Finished(result),
-        (Err(panic), _) | (_, Err(panic)) => TaskEnd::Panicked(panic_message(&*panic)),
+        (Ok(result), Err(message)) => {
+            bury("a task's result", result);
+            TaskEnd::Panicked(message)
+        }
+        (Err(message), _) => TaskEnd::Panicked(message),
+    }
+}
+
+/// Runs code that is not ours; its panic is its own.
+pub(crate) fn shielded<R>(code: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(panic_message)
+}
+
+/// Drops a value that is not ours. If that panics it is logged and goes no further: what has to happen afterwards
+/// happens, and a panic that is under way already does not become a second one, which would abort the process.
+///
+/// One value at a time: of a collection whose values panic one after the other, the second panic aborts.
+pub(crate) fn bury<T>(what: &'static str, value: T) {
+    let buried = shielded(move || {
+        let _value = value;
+        planted(what);
+    });
+    if let Err(panic) = buried {
+        tracing::error!(what, %panic, "a drop panicked");
     }
 }
 
 /// The words of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without words").to_owned()
+    let text = text.unwrap_or("a panic without words").to_owned();
+    if let Err(nested) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        // A payload whose drop panics may do so with another of its kind, for ever: it is leaked.
+        let _: &mut dyn Any = Box::leak(nested);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The right to finish some keys.
 
-use super::{queue::Shared, table::Taken};
-use crate::Fence;
+use super::{
+    queue::{Shared, bury_each},
+    table::Taken,
+};
+use crate::{Fence, routine::bury};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Keys held until finished; dropping the lease returns the rest to the queue.
@@ -75,23 +78,34 @@ impl<M> Lease<M> {
         self.is_hedge
     }
 
-    /// Marks a key done and lets go of it.
+    /// Takes one key into a lease of its own, of the same generation: for work that is handed on and finished elsewhere.
+    pub fn split(&mut self, key: u64) -> Option<Self> {
+        let items = BTreeMap::from([self.items.remove_entry(&key)?]);
+        Some(Self { fence: self.fence, items, is_hedge: self.is_hedge, queue: self.queue.clone() })
+    }
+
+    /// Marks a key done and lets go of it. From then on nobody else will bring it: whoever finishes a key must have in
+    /// hand what it was about, not on its way.
     ///
     /// True if this lease was the key's owner, so that the key is now done; false if it is stale: no effect.
     #[must_use = "a stale lease's result must not be counted"]
     pub fn finish(&mut self, key: u64) -> bool {
         // The pointer lives on to the end of the call, so that no value is dropped under the queue's lock.
-        let Some(_held) = self.items.remove(&key) else {
+        let Some(held) = self.items.remove(&key) else {
             return false;
         };
-        self.queue.as_ref().is_none_or(|queue| queue.finish(self.fence, key))
+        let finished = self.queue.as_ref().is_none_or(|queue| queue.finish(self.fence, key));
+        bury("work drop", held);
+        finished
     }
 
     /// Gives one key back now.
     pub fn release(&mut self, key: u64) {
-        if let (Some(_held), Some(queue)) = (self.items.remove(&key), &self.queue) {
+        let Some(held) = self.items.remove(&key) else { return };
+        if let Some(queue) = &self.queue {
             queue.release(self.fence, std::iter::once(key));
         }
+        bury("work drop", held);
     }
 }
 
@@ -100,5 +114,6 @@ impl<M> Drop for Lease<M> {
         if let Some(queue) = self.queue.as_ref().filter(|_| !self.items.is_empty()) {
             queue.release(self.fence, self.items.keys().copied());
         }
+        bury_each(std::mem::take(&mut self.items).into_values());
     }
 }

@@ -7,7 +7,7 @@ use super::{
     lease::Lease,
     table::{Item, Table},
 };
-use crate::Fence;
+use crate::{Fence, routine::bury};
 use parking_lot::Mutex;
 use std::{fmt, ops::RangeInclusive, sync::Arc};
 use tokio::sync::Notify;
@@ -38,6 +38,17 @@ impl<M> Shared<M> {
         }
         self.changed.notify_waiters();
     }
+}
+
+impl<M> Drop for Shared<M> {
+    fn drop(&mut self) {
+        bury_each(self.table.get_mut().advance_floor(u64::MAX));
+    }
+}
+
+/// Drops what fell out of the table, each piece by itself: it is the embedder's.
+pub(super) fn bury_each<M>(dust: impl IntoIterator<Item = Arc<M>>) {
+    dust.into_iter().for_each(|work| bury("work drop", work));
 }
 
 /// Keys to be fetched, shared by all peers: a key is in exactly one of pending, leased and done.
@@ -73,8 +84,8 @@ impl<M> RangeQueue<M> {
         let items = items.into_iter().map(|(key, cost, work)| (key, Item { cost, work: Arc::new(work) }));
         let items: Vec<_> = items.collect();
         let dust = self.shared.table.lock().push(items);
-        drop(dust);
         self.shared.changed.notify_waiters();
+        bury_each(dust);
     }
 
     /// A lease on the lowest pending keys that follow one another, inside what the peer can serve and what it asks for.
@@ -91,30 +102,30 @@ impl<M> RangeQueue<M> {
     /// These keys are done, by whatever way; leases on them become stale.
     pub fn cover(&self, range: RangeInclusive<u64>) {
         let dust = self.shared.table.lock().cover(range);
-        drop(dust);
         self.shared.changed.notify_waiters();
+        bury_each(dust);
     }
 
     /// A done key turned out bad: it is pending again. A key that is not done, or not above the floor, is left alone.
     pub fn reopen(&self, key: u64, cost: u64, work: M) {
         let item = Item { cost, work: Arc::new(work) };
         let dust = self.shared.table.lock().reopen(key, item);
-        drop(dust);
         self.shared.changed.notify_waiters();
+        bury_each(dust);
     }
 
     /// Forgets everything above `key`, done keys too; leases on it become stale. A floor above `key` comes down to it.
     pub fn reset_above(&self, key: u64) {
         let dust = self.shared.table.lock().reset_above(key);
-        drop(dust);
         self.shared.changed.notify_waiters();
+        bury_each(dust);
     }
 
     /// Forgets the keys up to `key`: they count as done from now on. The floor never comes down this way.
     pub fn advance_floor(&self, key: u64) {
         let dust = self.shared.table.lock().advance_floor(key);
-        drop(dust);
         self.shared.changed.notify_waiters();
+        bury_each(dust);
     }
 
     /// How many keys are where.
@@ -234,6 +245,21 @@ mod tests {
         drop(stale);
         assert_eq!(queue.counts(), Counts { floor: 0, pending: 2, leased: 2, done: 0 });
         assert!(fresh.finish(3) && fresh.finish(4) && !fresh.finish(4));
+    }
+
+    #[test]
+    fn a_key_split_off_is_finished_or_comes_back_by_itself() {
+        let queue = filled(1..=3);
+        let mut lease = queue.take(&demand(Fence::mint(), 1..=3)).unwrap();
+        let (mut first, second) = (lease.split(1).unwrap(), lease.split(2).unwrap());
+        assert!(lease.split(1).is_none());
+        assert_eq!(keys(&lease), [3]);
+        assert!(first.finish(1));
+        drop(second);
+        assert_eq!((queue.counts().pending, queue.counts().leased, queue.counts().done), (1, 1, 1));
+        drop(lease);
+        assert_eq!((queue.counts().pending, queue.counts().leased), (2, 0));
+        queue.check_invariants().unwrap();
     }
 
     #[test]
