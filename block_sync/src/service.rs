@@ -11,6 +11,8 @@ use crate::{
 use std::{sync::Arc, time::Instant};
 use tokio::sync::broadcast::{self, error::RecvError};
 use zakura_header_sync::{chain::BlockRef, ports::HeaderView};
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::Counts;
 use zakura_transport::{
     Capabilities, Exit, Fence, Service, Session, Spawner, StreamSpec,
     routine::{
@@ -82,12 +84,24 @@ impl Commits {
 /// What block sync tells the rest of the node. Clones tell the same.
 #[derive(Debug, Clone)]
 pub struct BlockSyncHandle {
+    #[cfg(feature = "simulation")]
+    pub(crate) queue: RangeQueue<Wanted>,
     committed: Published<BlockRef>,
     commits: broadcast::WeakSender<BlockRef>,
     status: Published<BlockSyncStatus>,
 }
 
 impl BlockSyncHandle {
+    /// The work queue's keys, if its invariants hold.
+    ///
+    /// # Errors
+    ///
+    /// The rule that does not.
+    #[cfg(feature = "simulation")]
+    pub fn work(&self) -> Result<Counts, String> {
+        self.queue.check_invariants().map(|()| self.queue.counts())
+    }
+
     /// Every durable commit from now on, none left out.
     #[must_use]
     pub fn commits(&self) -> Commits {
@@ -177,7 +191,14 @@ pub(crate) fn parts(
         Outlets { guidance: to_machines, committed: to_committed, commits: to_commits, status: to_status };
     let desk = Desk::new(start, state, Arc::clone(&store), queue.clone(), outlets);
     let service = BlockSync { store, limits, queue, events: sender, guidance };
-    Parts { service, desk, handle: BlockSyncHandle { committed, commits, status }, events }
+    let handle = BlockSyncHandle {
+        #[cfg(feature = "simulation")]
+        queue: service.queue.clone(),
+        committed,
+        commits,
+        status,
+    };
+    Parts { service, desk, handle, events }
 }
 
 impl Service for BlockSync {

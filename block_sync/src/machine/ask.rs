@@ -54,11 +54,11 @@ struct Late {
 }
 
 /// A body that was asked for has come.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) at: BlockRef,
-    /// Whether its lease was still good.
-    pub(super) in_time: bool,
+    /// Its height's lease, unless the deadline has passed.
+    pub(super) lease: Option<Lease<Wanted>>,
 }
 
 /// How a request ended.
@@ -161,13 +161,13 @@ impl Asking {
             self.heard_at = Some(now);
             self.starving_since = None;
             self.window.delivered(now, bytes, &mut late.sent);
-            return Some(Arrival { at: late.at, in_time: false });
+            return Some(Arrival { at: late.at, lease: None });
         }
         let (id, height) = self.by_hash.remove(hash)?;
         let request = self.requests.get_mut(&id)?;
         let wanted = request.lease.get(height.into())?;
         let (at, cost) = (wanted.at, u64::from(wanted.size_hint));
-        let in_time = request.lease.finish(height.into());
+        let lease = request.lease.split(height.into());
         self.heard_at = Some(now);
         request.cost = request.cost.saturating_sub(cost);
         request.delivered = request.delivered.saturating_add(1);
@@ -180,7 +180,7 @@ impl Asking {
             self.expect_ending(start);
         }
         self.starving_since = self.requests.values().next().map(|_| now);
-        Some(Arrival { at, in_time })
+        Some(Arrival { at, lease })
     }
 
     /// A terminator came: what its request still holds goes back to the queue.
@@ -352,9 +352,10 @@ mod tests {
         let mut asking = asking(5..=6, now);
         assert_eq!((asking.in_flight(), asking.blocks()), (2_000, 2));
         let arrival = asking.deliver(now, &hash(6), 900).unwrap();
-        assert_eq!(arrival, Arrival { at: BlockRef { height: height(6), hash: hash(6) }, in_time: true });
-        assert_eq!(asking.deliver(now, &hash(6), 900), None, "a second copy");
-        assert_eq!(asking.deliver(now, &hash(7), 900), None, "not asked for");
+        assert_eq!(arrival.at, BlockRef { height: height(6), hash: hash(6) });
+        assert!(arrival.lease.is_some_and(|mut lease| lease.finish(6)));
+        assert!(asking.deliver(now, &hash(6), 900).is_none(), "a second copy");
+        assert!(asking.deliver(now, &hash(7), 900).is_none(), "not asked for");
         assert!(asking.deliver(now, &hash(5), 900).is_some());
         assert_eq!((asking.in_flight(), asking.blocks(), asking.requests()), (0, 0, 0));
         assert_eq!(asking.end(height(5)), Ending::Over);
@@ -381,10 +382,12 @@ mod tests {
         assert_eq!(asking.expire(start + SECOND * 9), 1);
         asking.ask(start + SECOND * 9, lease(5..=6), height(5));
         assert_eq!(asking.poll_request(), None, "it is on its way");
-        assert!(asking.deliver(start + SECOND * 10, &hash(5), 900).is_some_and(|arrival| arrival.in_time));
+        assert!(
+            asking.deliver(start + SECOND * 10, &hash(5), 900).is_some_and(|arrival| arrival.lease.is_some())
+        );
         assert_eq!(asking.expire(start + SECOND * 20), 1, "the second wait is over");
         let late = asking.deliver(start + SECOND * 20, &hash(6), 900).unwrap();
-        assert!(!late.in_time);
+        assert!(late.lease.is_none());
     }
 
     #[test]

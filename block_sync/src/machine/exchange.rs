@@ -1,11 +1,12 @@
 //! What a peer's machine and the reactor say to each other.
 
+use crate::ports::Wanted;
 use bytes::Bytes;
 use std::time::Duration;
 use zakura_header_sync::chain::{BlockRef, Height, HeightRange};
 use zakura_transport::{
     Fence, PeerId,
-    routine::{Command, Mailbox, Overflow},
+    routine::{Command, Lease, Mailbox, Overflow},
 };
 
 /// What every machine goes by; only the newest counts.
@@ -123,8 +124,9 @@ pub(crate) struct Delivered {
     pub(crate) at: BlockRef,
     /// The serialized block.
     pub(crate) raw: Bytes,
-    /// Whether its height's lease was still held, so that the queue counts it done.
-    pub(crate) in_time: bool,
+    /// Its height's lease, unless it comes late. It travels with the body and is finished where the body is kept: a body
+    /// that is lost on the way is asked for again.
+    pub(crate) lease: Option<Lease<Wanted>>,
     /// The peer's numbers with it.
     pub(crate) pulse: Pulse,
 }

@@ -154,7 +154,7 @@ impl PeerMachine {
         if self.parked_until.take().is_some() {
             self.announce();
         }
-        let delivered = Delivered { at: arrival.at, raw, in_time: arrival.in_time, pulse: self.pulse() };
+        let delivered = Delivered { at: arrival.at, raw, lease: arrival.lease, pulse: self.pulse() };
         self.news.push_back(News::Delivered(Box::new(delivered)));
         Ok(())
     }

@@ -124,10 +124,12 @@ impl State {
         }
     }
 
-    fn on_body(&mut self, session: Fence, Delivered { at, raw, in_time, pulse }: Delivered) {
+    fn on_body(&mut self, session: Fence, Delivered { at, raw, lease, pulse }: Delivered) {
         let Some(peer) = self.census.peer(session) else { return };
         self.census.pulse(session, pulse);
         let bytes = raw.len() as u64;
+        // Here it is safe, so nobody else need bring it.
+        let in_time = lease.is_some_and(|mut lease| lease.finish(at.height.into()));
         match self.sequencer.receive(at, raw, Source { session, peer }, in_time) {
             Receipt::Kept => self.census.delivered(session, bytes),
             // It was asked for, so it is nobody's fault.
@@ -407,7 +409,7 @@ mod tests {
     };
     use std::time::Duration;
     use zakura_header_sync::chain::{BlockHash, HeightRange, Work};
-    use zakura_transport::routine::inlet;
+    use zakura_transport::routine::{Lease, inlet};
 
     fn at(number: u32) -> BlockRef {
         BlockRef { height: Height::new(number).unwrap(), hash: BlockHash([1; 32]) }
@@ -477,7 +479,8 @@ mod tests {
         /// A body with this filling comes from a session.
         fn bring(&mut self, session: Fence, number: u32, filling: u8) {
             let raw = Bytes::from(vec![filling; 100]);
-            let delivered = Delivered { at: at(number), raw, in_time: true, pulse: Pulse::default() };
+            let lease = Some(Lease::detached([(number.into(), Wanted { at: at(number), size_hint: 100 })]));
+            let delivered = Delivered { at: at(number), raw, lease, pulse: Pulse::default() };
             self.state.on_event(self.now, Event { session, news: News::Delivered(Box::new(delivered)) });
         }
 
