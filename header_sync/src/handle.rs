@@ -1,7 +1,11 @@
 //! What the rest of the node sees of header sync.
 
+#[cfg(feature = "simulation")]
+use crate::machine::Segment;
 use crate::{chain::BlockRef, ports::HeaderView};
 use std::sync::Arc;
+#[cfg(feature = "simulation")]
+use zakura_transport::routine::{Counts, RangeQueue};
 use zakura_transport::{
     PeerId,
     routine::{Published, Publisher},
@@ -55,12 +59,24 @@ pub struct HeaderSyncStatus {
 /// The handle to a running header sync. Clones share it.
 #[derive(Debug, Clone)]
 pub struct HeaderSyncHandle {
+    #[cfg(feature = "simulation")]
+    pub(crate) queue: RangeQueue<Segment>,
     pub(crate) views: Published<HeaderView>,
     pub(crate) status: Published<Arc<HeaderSyncStatus>>,
     pub(crate) floor: Arc<Publisher<Option<BlockRef>>>,
 }
 
 impl HeaderSyncHandle {
+    /// The work queue's keys, if its invariants hold.
+    ///
+    /// # Errors
+    ///
+    /// The rule that does not.
+    #[cfg(feature = "simulation")]
+    pub fn work(&self) -> Result<Counts, String> {
+        self.queue.check_invariants().map(|()| self.queue.counts())
+    }
+
     /// The selected chain, now and as it changes.
     #[must_use]
     pub fn views(&self) -> Published<HeaderView> {

@@ -95,7 +95,13 @@ pub(crate) fn parts(chain: Arc<dyn HeaderChain>, config: &HeaderSyncConfig) -> P
     let (sender, events) = events(EVENT_DEPTH);
     let outlets = Outlets { ours: ours_out, views: views_out, status: status_out };
     let desk = Desk::new(chain, config, page_headers, queue.clone(), outlets);
-    let handle = HeaderSyncHandle { views, status, floor: Arc::new(to_floor) };
+    let handle = HeaderSyncHandle {
+        #[cfg(feature = "simulation")]
+        queue: queue.clone(),
+        views,
+        status,
+        floor: Arc::new(to_floor),
+    };
     let service = HeaderSync { rules, settings, queue, events: sender, ours };
     Parts { service, desk, handle, events, floor }
 }

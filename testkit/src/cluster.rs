@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use zakura::{
     config::Config,
-    node::{BuildError, ChainId, Node, NodeError, NodeHandle},
+    node::{BuildError, ChainId, Node, NodeBuilder, NodeError, NodeHandle},
     zcash::Network,
 };
 use zakura_block_sync::ports::BlockStore;
@@ -48,12 +48,26 @@ impl Member {
         chain: &Arc<C>,
         peers: &[PeerAddr],
     ) -> Result<Self, BuildError> {
+        Self::start_as(index, chain, peers, Ok).await
+    }
+
+    /// Starts such a node with what `prepare` adds to its builder.
+    ///
+    /// # Errors
+    ///
+    /// What the node's builder says.
+    pub async fn start_as<C: HeaderChain + BlockStore>(
+        index: u8,
+        chain: &Arc<C>,
+        peers: &[PeerAddr],
+        prepare: impl FnOnce(NodeBuilder<C>) -> Result<NodeBuilder<C>, BuildError>,
+    ) -> Result<Self, BuildError> {
         let network = Network::Regtest;
         let chain_id = ChainId { network: network.wire_id(), genesis: BlockHash(network.genesis_hash()) };
         let mut config = Config::local();
         config.transport.peers = peers.iter().map(ToString::to_string).collect();
         let builder = Node::builder(identity(index), chain_id, Arc::clone(chain)).config(config);
-        let (node, handle) = builder.build().await?;
+        let (node, handle) = prepare(builder)?.build().await?;
         let (end, ended) = oneshot::channel();
         let spawner = Spawner::new();
         spawner.spawn("node", async move {
@@ -100,6 +114,18 @@ impl Member {
         ))
     }
 
+    /// Waits until the node has ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// How it ended, if not in order.
+    pub async fn ends(self) -> Result<(), String> {
+        drop(self.handle);
+        let ended = self.ended.await.map_err(|_| "the node's task panicked".to_owned())?;
+        self.spawner.stop(PATIENCE).await;
+        ended.map_err(|error| error.to_string())
+    }
+
     /// Stops the node and waits until all of it has ended.
     ///
     /// # Errors
@@ -107,9 +133,6 @@ impl Member {
     /// How the node ended, if not in order.
     pub async fn stop(self) -> Result<(), String> {
         self.handle.stop();
-        drop(self.handle);
-        let ended = self.ended.await.map_err(|_| "the node's task panicked".to_owned())?;
-        self.spawner.stop(PATIENCE).await;
-        ended.map_err(|error| error.to_string())
+        self.ends().await
     }
 }

@@ -6,4 +6,5 @@ pub mod cluster;
 pub mod disk;
 pub mod hostile;
 pub mod hostile_cli;
+pub mod sabotage;
 pub mod sim;

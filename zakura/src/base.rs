@@ -14,6 +14,9 @@ pub(crate) enum Base {
     /// From the operating system.
     #[default]
     Os,
+    /// From the operating system, but for who starts tasks and threads.
+    #[cfg(feature = "simulation")]
+    On(Spawner),
     /// From a simulation.
     #[cfg(feature = "simulation")]
     Simulated(Simulated),
@@ -40,6 +43,8 @@ impl Base {
         match self {
             Self::Os => Spawner::new(),
             #[cfg(feature = "simulation")]
+            Self::On(spawner) => spawner.clone(),
+            #[cfg(feature = "simulation")]
             Self::Simulated(simulated) => simulated.spawner.clone(),
         }
     }
@@ -48,6 +53,8 @@ impl Base {
         match self {
             Self::Os => WorkPool::new(spawner, threads, sessions),
             #[cfg(feature = "simulation")]
+            Self::On(_) => WorkPool::new(spawner, threads, sessions),
+            #[cfg(feature = "simulation")]
             Self::Simulated(simulated) => Ok(WorkPool::inline(spawner, simulated.job_cost, sessions)),
         }
     }
@@ -55,6 +62,8 @@ impl Base {
     pub(crate) fn lay(self, settings: TransportConfig) -> TransportConfig {
         match self {
             Self::Os => settings,
+            #[cfg(feature = "simulation")]
+            Self::On(_) => settings,
             #[cfg(feature = "simulation")]
             Self::Simulated(simulated) => TransportConfig {
                 socket: Some(simulated.socket),

@@ -2,6 +2,8 @@
 
 mod base;
 pub mod bytesize;
+#[cfg(feature = "simulation")]
+pub mod census;
 pub mod cli;
 pub mod config;
 pub mod node;

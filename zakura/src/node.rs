@@ -2,6 +2,8 @@
 
 #[cfg(feature = "simulation")]
 pub use crate::base::Simulated;
+#[cfg(feature = "simulation")]
+use crate::census::Census;
 use crate::{
     base::Base,
     config::{Config, ConfigError},
@@ -110,6 +112,14 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
         Ok(self)
     }
 
+    /// Runs the node's tasks and threads on this spawner, which may carry a saboteur.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn spawner(mut self, spawner: Spawner) -> Self {
+        self.base = Base::On(spawner);
+        self
+    }
+
     /// Starts the node, in this order:
     ///
     /// 1. the work pool's threads,
@@ -140,12 +150,16 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
         let opened = engine.open((header_sync, block_sync), (identity, settings), &config, registry).await;
         match opened {
             Ok(transport) => {
+                #[cfg(feature = "simulation")]
+                let census = Census::new(&engine.spawner, &engine.pool, &headers, &blocks);
                 let handle = NodeHandle {
                     transport: transport.clone(),
                     headers,
                     blocks,
                     spawner: engine.spawner.clone(),
                     stop: stop.clone(),
+                    #[cfg(feature = "simulation")]
+                    census,
                 };
                 Ok((Node { engine, transport, stop }, handle))
             }
@@ -265,9 +279,18 @@ pub struct NodeHandle {
     blocks: BlockSyncHandle,
     spawner: Spawner,
     stop: Cancel,
+    #[cfg(feature = "simulation")]
+    census: Census,
 }
 
 impl NodeHandle {
+    /// Counts what the node holds, as long as anybody asks, even after it has ended.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.census.clone()
+    }
+
     /// The node's identity and bound address, as another node would name it.
     #[must_use]
     pub fn local_peer(&self) -> PeerAddr {
