@@ -58,5 +58,5 @@ pub use service::{Registry, RegistryError, Service};
 pub use session::{FrameError, FrameReceiver, FrameSender, OUTBOX_BYTES, Request, Session};
 pub use spawner::{Spawner, StopReport};
 pub use stream::{Mode, Opener, PayloadCap, StreamKind, StreamSpec};
-pub use transport::{AddPeerError, Transport, TransportHandle};
+pub use transport::{AddPeerError, Transport, TransportHandle, WeakTransportHandle};
 pub use wire::Frame;

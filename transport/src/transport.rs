@@ -8,7 +8,12 @@ use crate::{
     quic::{Endpoint, Ground},
     wire::Limits,
 };
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Events kept for a slow listener; it is told how many it missed beyond them.
@@ -93,6 +98,24 @@ impl fmt::Debug for TransportHandle {
     }
 }
 
+/// A [`TransportHandle`] that does not keep the transport running: for services, which the transport itself holds.
+#[derive(Clone)]
+pub struct WeakTransportHandle(Weak<Inner>);
+
+impl fmt::Debug for WeakTransportHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakTransportHandle").finish_non_exhaustive()
+    }
+}
+
+impl WeakTransportHandle {
+    /// The handle, unless the transport has no other and is stopping.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<TransportHandle> {
+        self.0.upgrade().map(TransportHandle)
+    }
+}
+
 /// A peer that cannot be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddPeerError {
@@ -151,6 +174,26 @@ impl TransportHandle {
     /// Does not dial this peer any more. A connection that stands is left alone.
     pub async fn remove_peer(&self, id: PeerId) {
         drop(self.0.commands.send(Command::Remove(id)).await);
+    }
+
+    /// Dials a peer once, and never again by itself. The outcome is a [`PeerEvent`](crate::PeerEvent): `Connected`, or
+    /// `DialFailed`, at once with [`CloseReason::Full`](crate::CloseReason::Full) when every place for outbound peers is
+    /// taken and with [`CloseReason::Duplicate`](crate::CloseReason::Duplicate) when the peer is connected or being dialled.
+    ///
+    /// # Errors
+    ///
+    /// [`AddPeerError`].
+    pub async fn dial(&self, peer: PeerAddr) -> Result<(), AddPeerError> {
+        if peer.id == self.0.local_id {
+            return Err(AddPeerError::Ourselves(peer.id));
+        }
+        self.0.commands.send(Command::DialOnce(peer)).await.map_err(|_| AddPeerError::Stopped)
+    }
+
+    /// A handle that does not keep the transport running.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakTransportHandle {
+        WeakTransportHandle(Arc::downgrade(&self.0))
     }
 
     /// Closes the connection with this peer, if there is one. A named peer is dialled again after its pause.

@@ -15,7 +15,13 @@ use crate::{
     quic::{Endpoint, Farewell, Ground, Incoming},
     routine::{TaskEnd, contain},
 };
-use std::{collections::BTreeMap, future::pending, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::{Instant, sleep_until, timeout_at},
@@ -38,6 +44,8 @@ pub(crate) enum Command {
     Add(PeerAddr),
     /// Do not dial this peer any more.
     Remove(PeerId),
+    /// Dial this peer now, once.
+    DialOnce(PeerAddr),
     /// Close the connection with this peer.
     Close(PeerId),
     /// End everything within the grace, then say so.
@@ -46,7 +54,7 @@ pub(crate) enum Command {
 
 enum Report {
     Admitted { from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>> },
-    Dialled { peer: PeerAddr, outcome: TaskEnd<Result<Met, Missed>> },
+    Dialled { peer: PeerAddr, once: bool, outcome: TaskEnd<Result<Met, Missed>> },
     Ended { id: PeerId, connection: Fence, reason: CloseReason },
 }
 
@@ -85,6 +93,8 @@ pub(crate) struct Pool {
     rebind_at: Option<Instant>,
     peers: BTreeMap<PeerId, Registered>,
     redials: Redials,
+    /// Whom we dial now without dialling them again.
+    once: BTreeSet<PeerId>,
     dialling: usize,
     pending: usize,
     snapshot: Snapshot,
@@ -109,6 +119,7 @@ impl Pool {
             ground: parts.ground,
             rebind_at: None,
             peers: BTreeMap::new(),
+            once: BTreeSet::new(),
             dialling: 0,
             pending: 0,
             snapshot: parts.snapshot,
@@ -153,8 +164,8 @@ impl Pool {
 
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let room = self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound;
-        let redial = self.redials.next().filter(|_| room && self.endpoint.is_some()).map(Instant::from_std);
+        let room = self.has_room_to_dial() && self.endpoint.is_some();
+        let redial = self.redials.next().filter(|_| room).map(Instant::from_std);
         redial.into_iter().chain(self.rebind_at).fold(far, Instant::min)
     }
 
@@ -165,6 +176,11 @@ impl Pool {
                 self.redials.add(peer, connected, Instant::now().into_std());
             }
             Command::Remove(id) => self.redials.remove(id),
+            Command::DialOnce(peer) => {
+                if let Err(reason) = self.dial_once(peer) {
+                    self.tell(PeerEvent::DialFailed { peer, reason });
+                }
+            }
             Command::Close(id) => self.drop_peer(id, CloseReason::Local, Farewell::NEUTRAL),
             // Only the loop that takes commands ends the pool.
             Command::Shutdown { done, .. } => drop(done),
@@ -182,8 +198,11 @@ impl Pool {
                     TaskEnd::Panicked(message) => tracing::error!(panic = %message, "an admission panicked"),
                 }
             }
-            Report::Dialled { peer, outcome } => {
+            Report::Dialled { peer, once, outcome } => {
                 self.dialling = self.dialling.saturating_sub(1);
+                if once {
+                    self.once.remove(&peer.id);
+                }
                 let failed = match outcome {
                     TaskEnd::Finished(Ok(met)) => self.register(met, Direction::Outbound),
                     TaskEnd::Finished(Err(missed)) => Err(missed.reason),
@@ -193,7 +212,9 @@ impl Pool {
                     && !self.peers.contains_key(&peer.id)
                 {
                     tracing::debug!(%peer, %reason, "dial failed");
-                    self.redials.failed(peer.id, Instant::now().into_std());
+                    if !once {
+                        self.redials.failed(peer.id, Instant::now().into_std());
+                    }
                     self.tell(PeerEvent::DialFailed { peer, reason });
                 }
             }
@@ -220,17 +241,43 @@ impl Pool {
 
     fn dial_due(&mut self) {
         let Some(endpoint) = self.endpoint.clone() else { return };
-        while self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound {
+        while self.has_room_to_dial() {
             let Some(peer) = self.redials.take_due(Instant::now().into_std()) else { return };
-            self.dialling = self.dialling.saturating_add(1);
-            let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
-            let (endpoint, us) = (endpoint.clone(), self.us);
-            let deadline = Instant::now() + self.config.handshake_timeout;
-            self.spawner.spawn("dial", async move {
-                let outcome = contain(dial(&endpoint, us, &terms, peer, deadline)).await;
-                drop(reports.send(Report::Dialled { peer, outcome }).await);
-            });
+            self.begin_dial(&endpoint, peer, false);
         }
+    }
+
+    /// Dials a peer that is not named. The error says why it is not dialled at all.
+    fn dial_once(&mut self, peer: PeerAddr) -> Result<(), CloseReason> {
+        let Some(endpoint) = self.endpoint.clone() else {
+            return Err(CloseReason::NotDialled("the socket is being bound again".into()));
+        };
+        if self.peers.contains_key(&peer.id) || self.redials.is_dialling(peer.id) {
+            return Err(CloseReason::Duplicate);
+        }
+        if !self.has_room_to_dial() {
+            return Err(CloseReason::Full);
+        }
+        if !self.once.insert(peer.id) {
+            return Err(CloseReason::Duplicate);
+        }
+        self.begin_dial(&endpoint, peer, true);
+        Ok(())
+    }
+
+    fn begin_dial(&mut self, endpoint: &Endpoint, peer: PeerAddr, once: bool) {
+        self.dialling = self.dialling.saturating_add(1);
+        let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
+        let (endpoint, us) = (endpoint.clone(), self.us);
+        let deadline = Instant::now() + self.config.handshake_timeout;
+        self.spawner.spawn("dial", async move {
+            let outcome = contain(dial(&endpoint, us, &terms, peer, deadline)).await;
+            drop(reports.send(Report::Dialled { peer, once, outcome }).await);
+        });
+    }
+
+    fn has_room_to_dial(&self) -> bool {
+        self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound
     }
 
     /// Gives a connection its place, or closes it and says why.

@@ -17,7 +17,7 @@ pub enum PeerEvent {
         /// The first cause.
         reason: CloseReason,
     },
-    /// A dial to a named peer gave no connection; it will be repeated.
+    /// A dial gave no connection. One to a named peer will be repeated, one that was asked for once will not.
     DialFailed {
         /// Who was dialled.
         peer: PeerAddr,

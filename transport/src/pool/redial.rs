@@ -66,6 +66,11 @@ impl Redials {
         Some(named.peer)
     }
 
+    /// Whether a named peer is being dialled.
+    pub(super) fn is_dialling(&self, id: PeerId) -> bool {
+        matches!(self.peers.get(&id), Some(Named { state: State::Dialling, .. }))
+    }
+
     /// When the next peer is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.peers
@@ -86,7 +91,7 @@ impl Redials {
 
     /// A dial gave no connection.
     pub(super) fn failed(&mut self, id: PeerId, now: Instant) {
-        if matches!(self.peers.get(&id), Some(Named { state: State::Dialling, .. })) {
+        if self.is_dialling(id) {
             self.pause(id, now);
         }
     }
