@@ -1,10 +1,30 @@
-//! Discovery's place in the house: its stream is declared and reserved, and not offered to peers yet.
+//! Discovery: who else is there, learned from peers and told to peers.
 //!
-//! Until it is, peers are named by the operator. A node that does not offer the capability negotiates without it
-//! (wire 2.4), so no peer waits for an exchange that would never come.
+//! ```text
+//!  config: named peers ──┐                         ┌── machine, one a peer ◄──► stream kind 4
+//!                        ▼        records, asks    │
+//!            book ◄── reactor ◄────────────────────┤
+//!                        │  └── our record, what ──┘
+//!            plan ◄──────┤      our services have
+//!                        └──► transport: dial once, close
+//! ```
+//!
+//! Every node signs a record about itself. Peers exchange records as soon as they are connected and every 15 seconds; each
+//! keeps what it hears in a bounded book, dials out of it, and tells others only of nodes that it has met or heard of from
+//! themselves. [`Discovery`] is registered with the transport, [`ports::Surroundings`] is what an embedder implements, and
+//! [`DiscoveryHandle`] says how far it is.
 
+pub mod ports;
 pub mod wire;
 
-mod place;
+mod book;
+mod config;
+mod machine;
+mod plan;
+mod reactor;
+mod service;
+mod status;
 
-pub use place::DiscoveryPlace;
+pub use config::DiscoveryConfig;
+pub use service::{Discovery, DiscoveryHandle};
+pub use status::{DiscoveryStatus, Exchanges};

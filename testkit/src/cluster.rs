@@ -38,7 +38,8 @@ pub fn identity(index: u8) -> Identity {
 }
 
 impl Member {
-    /// Starts a Regtest node on loopback, over `chain`, dialling `peers`.
+    /// Starts a Regtest node on loopback, over `chain`, dialling `peers`. It learns of no others, so that who is connected
+    /// to whom is what the test says.
     ///
     /// # Errors
     ///
@@ -62,10 +63,48 @@ impl Member {
         peers: &[PeerAddr],
         prepare: impl FnOnce(NodeBuilder<C>) -> Result<NodeBuilder<C>, BuildError>,
     ) -> Result<Self, BuildError> {
-        let network = Network::Regtest;
-        let chain_id = ChainId { network: network.wire_id(), genesis: BlockHash(network.genesis_hash()) };
         let mut config = Config::local();
         config.transport.peers = peers.iter().map(ToString::to_string).collect();
+        config.discovery.enabled = false;
+        Self::begin(index, chain, config, prepare).await
+    }
+
+    /// Starts a Regtest node on loopback that finds its peers, beginning with `bootstrap`.
+    ///
+    /// # Errors
+    ///
+    /// What the node's builder says.
+    pub async fn join<C: HeaderChain + BlockStore>(
+        index: u8,
+        chain: &Arc<C>,
+        bootstrap: &[PeerAddr],
+    ) -> Result<Self, BuildError> {
+        let mut config = Config::local();
+        config.discovery.bootstrap = bootstrap.iter().map(ToString::to_string).collect();
+        Self::start_with(index, chain, config).await
+    }
+
+    /// Starts a Regtest node with these settings, over `chain`.
+    ///
+    /// # Errors
+    ///
+    /// What the node's builder says.
+    pub async fn start_with<C: HeaderChain + BlockStore>(
+        index: u8,
+        chain: &Arc<C>,
+        config: Config,
+    ) -> Result<Self, BuildError> {
+        Self::begin(index, chain, config, Ok).await
+    }
+
+    async fn begin<C: HeaderChain + BlockStore>(
+        index: u8,
+        chain: &Arc<C>,
+        config: Config,
+        prepare: impl FnOnce(NodeBuilder<C>) -> Result<NodeBuilder<C>, BuildError>,
+    ) -> Result<Self, BuildError> {
+        let network = Network::Regtest;
+        let chain_id = ChainId { network: network.wire_id(), genesis: BlockHash(network.genesis_hash()) };
         let builder = Node::builder(identity(index), chain_id, Arc::clone(chain)).config(config);
         let (node, handle) = prepare(builder)?.build().await?;
         let (end, ended) = oneshot::channel();

@@ -7,14 +7,11 @@ use zakura_transport::{AddPeerError, CloseReason, Direction, PeerAddr, PeerEvent
 
 /// The next failed dial.
 async fn failed(node: &mut Node) -> (PeerAddr, CloseReason) {
-    within(async {
-        loop {
-            if let PeerEvent::DialFailed { peer, reason } = node.events.recv().await.unwrap() {
-                return (peer, reason);
-            }
+    loop {
+        if let PeerEvent::DialFailed { peer, reason } = node.event().await {
+            return (peer, reason);
         }
-    })
-    .await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,14 +12,18 @@ use std::{
     thread::available_parallelism,
 };
 use zakura_block_sync::BlockSyncConfig;
+use zakura_discovery::wire::MAX_ADDRESSES;
 use zakura_header_sync::HeaderSyncConfig;
-use zakura_transport::PeerAddr;
+use zakura_transport::{PeerAddr, PeerAddrError};
 
 /// QUIC windows that one inbound peer may fill: 2 MiB in, 4 MiB out.
 const INBOUND_PEER: ByteSize = ByteSize::mib(6);
 
 /// QUIC windows that one outbound peer may fill: 6 MB in, 2 MB out.
 const OUTBOUND_PEER: ByteSize = ByteSize::mib(8);
+
+/// Discovery's book: 10,000 records of at most 2.5 kB, as bytes and read.
+const BOOK: ByteSize = ByteSize::mib(64);
 
 /// Connections a node may have at most. Each session keeps room in its reactor's queue of 2,048 events for its last
 /// word; at half of that there is always room for all the others.
@@ -41,6 +45,8 @@ pub struct Config {
     pub header_sync: HeaderSyncSection,
     /// Block sync.
     pub block_sync: BlockSyncSection,
+    /// Discovery.
+    pub discovery: DiscoverySection,
 }
 
 /// `[node]`
@@ -87,6 +93,29 @@ pub struct BlockSyncSection {
     pub in_flight: ByteSize,
     /// Body bytes received and not yet durable. Stops peers that send the end of a range first from filling our memory.
     pub retained: ByteSize,
+}
+
+/// `[discovery]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiscoverySection {
+    /// Whether to learn of peers from peers. Without it a node knows the peers it is told of, and is told to nobody.
+    pub enabled: bool,
+    /// Peers to begin with, `ID@IP:PORT`: dialled, and dialled again for ever, if discovery is enabled. Several that do not
+    /// know each other make it hard for one of them to decide whom we meet.
+    pub bootstrap: Vec<String>,
+    /// Where others reach us, `IP:PORT`, at most eight. Empty: where we listen, if that is an address of the public internet
+    /// (any but an unspecified one on Regtest). Needed behind an address translation: a node that names no address is not
+    /// dialled.
+    pub advertise: Vec<SocketAddr>,
+    /// Peers to dial up to, named ones counted, as far as `transport.max_outbound` leaves places. More make a node harder to cut off from the network, and cost memory each.
+    pub target_outbound: usize,
+}
+
+impl Default for DiscoverySection {
+    fn default() -> Self {
+        Self { enabled: true, bootstrap: Vec::new(), advertise: Vec::new(), target_outbound: 8 }
+    }
 }
 
 impl Default for NodeSection {
@@ -167,10 +196,17 @@ pub enum ConfigError {
     },
     /// A named peer is malformed.
     #[error("transport.peers: {0}")]
-    Peer(#[from] zakura_transport::PeerAddrError),
+    Peer(#[from] PeerAddrError),
+    /// A bootstrap peer is malformed.
+    #[error("discovery.bootstrap: {0}")]
+    Bootstrap(PeerAddrError),
+    /// An address that nobody could be reached at, or too many of them.
+    #[error("discovery.advertise: {0}")]
+    Advertise(String),
     /// Some of the named peers would never be dialled.
     #[error(
-        "transport.peers names {named} peers, transport.max_outbound allows {limit}: raise it, or name fewer"
+        "transport.peers and discovery.bootstrap name {named} peers, transport.max_outbound allows {limit}: raise it, or \
+         name fewer"
     )]
     Crowded {
         /// Named peers.
@@ -262,8 +298,30 @@ impl Config {
         self.transport.peers.iter().map(|peer| peer.parse().map_err(ConfigError::Peer)).collect()
     }
 
+    /// The peers to begin with; none without discovery.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Bootstrap`] shows the malformed one.
+    pub fn bootstrap(&self) -> Result<Vec<PeerAddr>, ConfigError> {
+        let peers = self.discovery.bootstrap.iter().map(|peer| peer.parse().map_err(ConfigError::Bootstrap));
+        let peers: Vec<_> = peers.collect::<Result<_, _>>()?;
+        Ok(if self.discovery.enabled { peers } else { Vec::new() })
+    }
+
+    /// Every peer that is dialled for ever: the named ones and those to begin with.
+    ///
+    /// # Errors
+    ///
+    /// As [`peers`](Self::peers) and [`bootstrap`](Self::bootstrap).
+    pub fn kept_peers(&self) -> Result<Vec<PeerAddr>, ConfigError> {
+        let mut peers = self.peers()?;
+        peers.extend(self.bootstrap()?);
+        Ok(peers)
+    }
+
     /// Bytes that peers and sync fill at most: QUIC windows of every connection, bodies asked for and retained, headers
-    /// of open segments.
+    /// of open segments, discovery's book.
     #[must_use]
     pub fn memory_envelope(&self) -> ByteSize {
         let peers =
@@ -274,6 +332,7 @@ impl Config {
             self.block_sync.in_flight.0,
             self.block_sync.build().memory_bytes(),
             self.header_sync.build().segment_bytes,
+            if self.discovery.enabled { BOOK.0 } else { 0 },
         ];
         ByteSize(parts.into_iter().fold(0, u64::saturating_add))
     }
@@ -284,10 +343,11 @@ impl Config {
     ///
     /// [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
-        let named = self.peers()?.iter().map(|peer| peer.id).collect::<BTreeSet<_>>().len();
+        let named = self.kept_peers()?.iter().map(|peer| peer.id).collect::<BTreeSet<_>>().len();
         if named > self.transport.max_outbound {
             return Err(ConfigError::Crowded { named, limit: self.transport.max_outbound });
         }
+        self.check_discovery()?;
         let connections = self.transport.max_inbound.saturating_add(self.transport.max_outbound);
         if connections > MAX_CONNECTIONS {
             return Err(ConfigError::TooManyConnections(connections));
@@ -306,9 +366,24 @@ impl Config {
     }
 }
 
+impl Config {
+    fn check_discovery(&self) -> Result<(), ConfigError> {
+        let advertise = &self.discovery.advertise;
+        if advertise.len() > MAX_ADDRESSES {
+            let why = format!("{} addresses, {MAX_ADDRESSES} at most: name fewer", advertise.len());
+            return Err(ConfigError::Advertise(why));
+        }
+        if let Some(bad) = advertise.iter().find(|addr| addr.port() == 0 || addr.ip().is_unspecified()) {
+            let why = format!("nobody can reach {bad}: write the IP:PORT that others dial");
+            return Err(ConfigError::Advertise(why));
+        }
+        Ok(())
+    }
+}
+
 /// A variable's text as a TOML value: a list separated by commas where there are many, a number, a truth, or a text.
 fn from_environment(key: &str, text: &str) -> toml::Value {
-    if key == "peers" {
+    if ["peers", "bootstrap", "advertise"].contains(&key) {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         return toml::Value::Array(items.map(toml::Value::from).collect());
     }
@@ -370,6 +445,31 @@ mod tests {
         config.transport.max_inbound = 1_000;
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("transport.max_inbound") && error.contains("node.memory_limit"), "{error}");
+    }
+
+    #[test]
+    fn bootstrap_peers_are_kept_peers_as_long_as_there_is_discovery() {
+        let peer = format!("{}@127.0.0.1:9", "ab".repeat(32));
+        let variables = [("ZAKURA_DISCOVERY__BOOTSTRAP", peer.as_str())];
+        let mut config = read("[discovery]\ntarget_outbound = 3", &variables).unwrap();
+        assert_eq!((config.discovery.target_outbound, config.kept_peers().unwrap().len()), (3, 1));
+        config.discovery.enabled = false;
+        assert_eq!(config.kept_peers().unwrap(), []);
+        config.discovery.bootstrap = vec!["x".into()];
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.starts_with("discovery.bootstrap") && error.contains("lacks an '@'"), "{error}");
+    }
+
+    #[test]
+    fn an_address_where_nobody_could_reach_us_is_refused() {
+        for bad in ["0.0.0.0:8234", "8.8.8.8:0", "[::]:1"] {
+            let error =
+                read(&format!("[discovery]\nadvertise = [\"{bad}\"]"), &[]).unwrap().check().unwrap_err();
+            assert!(error.to_string().contains("discovery.advertise") && error.to_string().contains(bad));
+        }
+        let mut config = Config::recommended();
+        config.discovery.advertise = (1..=9).map(|n| SocketAddr::from(([8, 8, 8, n], 1))).collect();
+        assert!(matches!(config.check(), Err(ConfigError::Advertise(_))));
     }
 
     #[test]

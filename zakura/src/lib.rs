@@ -9,3 +9,5 @@ pub mod config;
 pub mod node;
 pub mod store;
 pub mod zcash;
+
+mod neighbours;

@@ -7,10 +7,12 @@ use crate::census::Census;
 use crate::{
     base::Base,
     config::{Config, ConfigError},
+    neighbours::{self, Around},
+    store::{SystemClock, WallClock},
 };
 use std::{io, sync::Arc, time::Duration};
 use zakura_block_sync::{BlockSync, BlockSyncHandle, ports::BlockStore};
-use zakura_discovery::DiscoveryPlace;
+use zakura_discovery::{Discovery, DiscoveryHandle};
 use zakura_header_sync::{HeaderSync, HeaderSyncHandle, chain::BlockHash, ports::HeaderChain};
 use zakura_transport::{
     AddPeerError, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry,
@@ -51,7 +53,7 @@ pub enum BuildError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A named peer cannot be dialled.
-    #[error("transport.peers: {0}")]
+    #[error("transport.peers or discovery.bootstrap: {0}")]
     Peer(#[from] AddPeerError),
     /// The work pool's threads could not be started.
     #[error("cannot start the work pool's threads: {0}; raise the process's thread limit")]
@@ -84,6 +86,7 @@ pub struct NodeBuilder<C> {
     config: Config,
     registry: Registry,
     base: Base,
+    clock: Arc<dyn WallClock>,
 }
 
 impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
@@ -99,6 +102,13 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     #[must_use]
     pub fn simulated(mut self, simulated: Simulated) -> Self {
         self.base = Base::Simulated(simulated);
+        self
+    }
+
+    /// Replaces the operating system's clock, by which records of discovery expire.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn WallClock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -125,8 +135,9 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     /// 1. the work pool's threads,
     /// 2. header sync's reactor,
     /// 3. block sync's reactor, which follows header sync's view,
-    /// 4. the transport: from here on peers are met,
-    /// 5. the dials to the named peers.
+    /// 4. discovery's reactor, if it is enabled,
+    /// 5. the transport: from here on peers are met, and discovery knows where we listen,
+    /// 6. the dials to the named peers and to those to begin with.
     ///
     /// # Errors
     ///
@@ -137,7 +148,11 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     /// Outside a tokio runtime.
     pub async fn build(self) -> Result<(Node, NodeHandle), BuildError> {
         self.config.check()?;
-        let Self { identity, chain_id, chain, config, registry, base } = self;
+        let Self { identity, chain_id, chain, config, registry, base, clock } = self;
+        let finding = match config.discovery.enabled {
+            true => Some(neighbours::settings(&config, &identity, chain_id)?),
+            false => None,
+        };
         let (spawner, stop) = (base.spawner(), Cancel::new());
 
         let pool = base.pool(&spawner, config.node.threads(), WORK_SESSIONS)?;
@@ -145,17 +160,26 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
             HeaderSync::new(Arc::clone(&chain) as _, config.header_sync.build(), pool.clone(), &spawner);
         let (block_sync, blocks) =
             BlockSync::new(chain as _, headers.views(), config.block_sync.build(), pool.clone(), &spawner);
+        let around = Around::new(headers.clone(), blocks.clone(), clock, &config.transport);
+        let found =
+            finding.map(|settings| Discovery::new(identity.clone(), settings, Arc::new(around), &spawner));
+        let (discovery, found) = found.unzip();
         let engine = Engine { spawner, pool };
         let settings = base.lay(settings(&config, chain_id, identity.peer_id()));
-        let opened = engine.open((header_sync, block_sync), (identity, settings), &config, registry).await;
+        let services = (header_sync, block_sync, discovery);
+        let opened = engine.open(services, (identity, settings), &config, registry).await;
         match opened {
             Ok(transport) => {
+                if let Some(discovery) = &found {
+                    discovery.attach(&transport);
+                }
                 #[cfg(feature = "simulation")]
                 let census = Census::new(&engine.spawner, &engine.pool, &headers, &blocks);
                 let handle = NodeHandle {
                     transport: transport.clone(),
                     headers,
                     blocks,
+                    discovery: found,
                     spawner: engine.spawner.clone(),
                     stop: stop.clone(),
                     #[cfg(feature = "simulation")]
@@ -182,16 +206,18 @@ impl Engine {
     /// Registers the services and opens the transport over them.
     async fn open(
         &self,
-        (header_sync, block_sync): (HeaderSync, BlockSync),
+        (header_sync, block_sync, discovery): (HeaderSync, BlockSync, Option<Discovery>),
         (identity, settings): (Identity, TransportConfig),
         config: &Config,
         mut registry: Registry,
     ) -> Result<TransportHandle, BuildError> {
         registry.register(header_sync)?;
         registry.register(block_sync)?;
-        registry.register(DiscoveryPlace)?;
+        if let Some(discovery) = discovery {
+            registry.register(discovery)?;
+        }
         let transport = Transport::start(settings, identity, registry, self.spawner.clone()).await?;
-        for peer in config.peers()? {
+        for peer in config.kept_peers()? {
             transport.add_peer(peer).await?;
         }
         Ok(transport)
@@ -236,7 +262,8 @@ impl Node {
         chain: Arc<C>,
     ) -> NodeBuilder<C> {
         let (config, registry) = (Config::recommended(), Registry::new());
-        NodeBuilder { identity, chain_id, chain, config, registry, base: Base::Os }
+        let clock = Arc::new(SystemClock);
+        NodeBuilder { identity, chain_id, chain, config, registry, base: Base::Os, clock }
     }
 
     /// Runs until [`NodeHandle::stop`] is called or a shared actor panics, then stops everything, in this order:
@@ -277,6 +304,7 @@ pub struct NodeHandle {
     transport: TransportHandle,
     headers: HeaderSyncHandle,
     blocks: BlockSyncHandle,
+    discovery: Option<DiscoveryHandle>,
     spawner: Spawner,
     stop: Cancel,
     #[cfg(feature = "simulation")]
@@ -334,6 +362,12 @@ impl NodeHandle {
     #[must_use]
     pub const fn blocks(&self) -> &BlockSyncHandle {
         &self.blocks
+    }
+
+    /// Discovery: who is known, what the exchanges came to, what we say of ourselves. None if it is not enabled.
+    #[must_use]
+    pub const fn discovery(&self) -> Option<&DiscoveryHandle> {
+        self.discovery.as_ref()
     }
 
     /// The node's live tasks and threads, by name: where a leak would show.

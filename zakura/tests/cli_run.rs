@@ -336,7 +336,7 @@ fn settings_are_checked_before_anything_begins() {
     let nobody = format!("{}@127.0.0.1:9", "ab".repeat(32));
     for (name, value, words) in [
         ("ZAKURA_TRANSPORT__PEERS", "x", &["lacks an '@'"][..]),
-        ("ZAKURA_TRANSPORT__MAX_OUTBOUND", "0", &["names 1 peers", "max_outbound", "raise it"]),
+        ("ZAKURA_TRANSPORT__MAX_OUTBOUND", "0", &["name 1 peers", "max_outbound", "raise it"]),
         ("ZAKURA_TRANSPORT__MAX_OUTBOUND", "many", &["ZAKURA_TRANSPORT__MAX_OUTBOUND", "many"]),
         ("ZAKURA_NODE__MEMORY_LIMIT", "much", &["ZAKURA_NODE__MEMORY_LIMIT", "\"much\"", "64 MiB"]),
         ("ZAKURA_NOD__WORK_THREADS", "1", &["ZAKURA_NOD__WORK_THREADS", "`nod`", "`node`"]),

@@ -4,14 +4,15 @@ use super::pattern::{file_fits_any, path_names};
 use super::source::Source;
 use super::{House, Offence};
 
-/// Machines, codecs, plans, reactor state, the chain words and the chain's rules.
-const PURE: [&str; 12] = [
+/// Machines, codecs, plans, books, reactor state, the chain words and the chain's rules.
+const PURE: [&str; 13] = [
     "**/src/**/machine/**",
     "**/src/**/machine.rs",
     "**/src/**/wire/**",
     "**/src/**/wire.rs",
     "**/src/**/plan/**",
     "**/src/**/plan.rs",
+    "**/src/**/book/**",
     "**/src/**/state.rs",
     "**/src/**/chain.rs",
     "zakura/src/zcash/**",

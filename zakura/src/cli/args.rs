@@ -145,6 +145,9 @@ pub struct RunArgs {
     /// A peer to keep a connection to; may be given many times
     #[arg(long = "peer", value_name = "ID@IP:PORT")]
     pub peers: Vec<PeerAddr>,
+    /// A peer to begin with: others are learned from it; may be given many times
+    #[arg(long = "bootstrap", value_name = "ID@IP:PORT")]
+    pub bootstrap: Vec<PeerAddr>,
     /// End once this height is durably committed
     #[arg(long, value_name = "HEIGHT", value_parser = clap::value_parser!(u32).range(..=MAX_HEIGHT))]
     pub until_height: Option<u32>,

@@ -190,6 +190,8 @@ async fn local_node(
     config.transport.max_outbound = config.transport.max_outbound.max(peers.len());
     config.node.memory_limit = config.node.memory_limit.max(config.memory_envelope());
     config.transport.peers = peers.iter().map(ToString::to_string).collect();
+    // Who serves whom is the point of the run.
+    config.discovery.enabled = false;
     let builder = Node::builder(identity, chain_id(Network::Regtest), store).config(config);
     builder.build().await.map_err(Failure::work)
 }

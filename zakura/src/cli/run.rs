@@ -93,6 +93,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     let mut config = Config::read(&path.display().to_string(), &text, env::vars()).map_err(Failure::usage)?;
     config.transport.listen = args.listen;
     config.transport.peers.extend(args.peers.iter().map(ToString::to_string));
+    config.discovery.bootstrap.extend(args.bootstrap.iter().map(ToString::to_string));
     config.check().map_err(Failure::usage)?;
     Ok(config)
 }
@@ -104,8 +105,8 @@ fn is_free(listen: SocketAddr) -> Result<(), Failure> {
 
 /// Whether every named peer is another node. Asked before the store is opened.
 fn is_another(own: PeerId, config: &Config) -> Result<(), Failure> {
-    match config.peers().map_err(Failure::usage)?.iter().any(|peer| peer.id == own) {
-        true => Err(Failure::usage(format!("--peer: {}", AddPeerError::Ourselves(own)))),
+    match config.kept_peers().map_err(Failure::usage)?.iter().any(|peer| peer.id == own) {
+        true => Err(Failure::usage(format!("--peer or --bootstrap: {}", AddPeerError::Ourselves(own)))),
         false => Ok(()),
     }
 }

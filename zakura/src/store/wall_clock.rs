@@ -1,14 +1,19 @@
-//! The wall clock, which only the rule about headers from the future looks at.
+//! The wall clock, which only the rule about headers from the future and the expiry of discovery's records look at.
 
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// A source of local time.
 pub trait WallClock: fmt::Debug + Send + Sync + 'static {
+    /// The time since the Unix epoch.
+    fn since_epoch(&self) -> Duration;
+
     /// Seconds since the Unix epoch.
-    fn unix_seconds(&self) -> u64;
+    fn unix_seconds(&self) -> u64 {
+        self.since_epoch().as_secs()
+    }
 }
 
 /// The operating system's clock. One set before 1970 reads as zero: headers then look early, which is refused with a
@@ -21,8 +26,8 @@ impl WallClock for SystemClock {
         clippy::disallowed_methods,
         reason = "the one place where wall clock enters; everyone else is injected"
     )]
-    fn unix_seconds(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    fn since_epoch(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 }
 
@@ -31,7 +36,7 @@ impl WallClock for SystemClock {
 pub struct FixedClock(pub u64);
 
 impl WallClock for FixedClock {
-    fn unix_seconds(&self) -> u64 {
-        self.0
+    fn since_epoch(&self) -> Duration {
+        Duration::from_secs(self.0)
     }
 }
