@@ -15,6 +15,7 @@ pub mod run;
 mod failure;
 mod output;
 mod start;
+mod unreachable;
 
 pub use failure::Failure;
 pub use output::{Bar, Output, Tip};

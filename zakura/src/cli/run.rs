@@ -7,11 +7,12 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::time::Instant;
 use zakura_block_sync::{Commits, CommitsError, ports::BlockStore};
 use zakura_header_sync::chain::BlockHash;
 use zakura_transport::{AddPeerError, BindError, Identity, PeerEvent, PeerEvents, PeerEventsError, PeerId};
 
-use super::{Bar, Edge, Failure, Tip, args::RunArgs};
+use super::{Bar, Edge, Failure, Tip, args::RunArgs, unreachable::Unreachable};
 use crate::{
     config::Config,
     node::{ChainId, Node, NodeHandle},
@@ -132,7 +133,7 @@ async fn watch(
     mut commits: Commits,
     mut events: PeerEvents,
 ) -> Result<(), Failure> {
-    let bar = edge.output.bar("blocks", 0);
+    let (bar, mut unreachable) = (edge.output.bar("blocks", 0), Unreachable::default());
     let mut durable = handle.blocks().committed().get().height;
     loop {
         bar.aim(u64::from(handle.headers().views().get().tip.height));
@@ -157,7 +158,7 @@ async fn watch(
                 Err(CommitsError::Closed) => handle.stopping().await,
             },
             event = events.recv() => match event {
-                Ok(event) => tell(&bar, &event),
+                Ok(event) => tell(&bar, &event, &mut unreachable),
                 Err(PeerEventsError::Missed(count)) => bar.say(&format!("{count} peer events were missed")),
                 Err(PeerEventsError::Closed) => handle.stopping().await,
             },
@@ -166,14 +167,20 @@ async fn watch(
 }
 
 /// Peers come and go; what an operator may have to act on is said.
-fn tell(bar: &Bar, event: &PeerEvent) {
+fn tell(bar: &Bar, event: &PeerEvent, unreachable: &mut Unreachable) {
     match event {
-        PeerEvent::Connected(peer) => bar.say(&format!("connected to {} at {}", peer.id.short(), peer.addr)),
+        PeerEvent::Connected(peer) => {
+            unreachable.met(peer.id);
+            bar.say(&format!("connected to {} at {}", peer.id.short(), peer.addr));
+        }
         PeerEvent::Disconnected { peer, reason } => {
             bar.say(&format!("disconnected from {} at {}: {reason}", peer.id.short(), peer.addr));
         }
         PeerEvent::DialFailed { peer, reason } => {
-            bar.say(&format!("cannot connect to {} at {}: {reason}", peer.id.short(), peer.addr));
+            let line = format!("cannot connect to {} at {}: {reason}", peer.id.short(), peer.addr);
+            if unreachable.is_news(peer.id, &line, Instant::now().into_std()) {
+                bar.say(&line);
+            }
         }
         PeerEvent::Refused { peer, addr, reason } => {
             bar.say(&format!("refused {} at {addr}: {reason}", peer.short()));
