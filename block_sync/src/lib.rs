@@ -27,6 +27,6 @@ mod stepped;
 
 pub use config::BlockSyncConfig;
 pub use service::{BlockSync, BlockSyncHandle, Commits, CommitsError};
-pub use status::{BlockSyncStatus, Conviction, PeerProgress, SyncVerdict};
+pub use status::{BlockSyncStatus, PeerProgress, SyncVerdict};
 #[cfg(feature = "simulation")]
 pub use stepped::SteppedBlockSync;

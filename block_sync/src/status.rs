@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use zakura_header_sync::chain::{BlockRef, Height};
-use zakura_transport::PeerId;
+use zakura_transport::{Conviction, PeerId};
 
 /// Where block sync stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,15 +88,4 @@ pub struct PeerProgress {
     pub refusals: u64,
     /// Messages from it that were of no use.
     pub useless: u64,
-}
-
-/// A provable fault of a peer, with the proof in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conviction {
-    /// Who delivered it.
-    pub peer: PeerId,
-    /// The rule's name, from the code and never from the peer.
-    pub rule: &'static str,
-    /// What was delivered and what is wrong with it.
-    pub evidence: String,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[cfg(feature = "simulation")]
 use zakura_transport::routine::{Counts, RangeQueue};
 use zakura_transport::{
-    PeerId,
+    Conviction, PeerId,
     routine::{Published, Publisher},
 };
 
@@ -24,17 +24,6 @@ pub struct PeerProgress {
     pub headers: u64,
     /// Headers we served to it.
     pub served: u64,
-}
-
-/// A peer's proven fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conviction {
-    /// Who.
-    pub peer: PeerId,
-    /// The rule it broke.
-    pub rule: &'static str,
-    /// What was seen.
-    pub evidence: String,
 }
 
 /// Header sync at one moment.

@@ -26,7 +26,7 @@ mod service;
 mod stepped;
 
 pub use config::HeaderSyncConfig;
-pub use handle::{Conviction, HeaderSyncHandle, HeaderSyncStatus, PeerProgress};
+pub use handle::{HeaderSyncHandle, HeaderSyncStatus, PeerProgress};
 pub use service::HeaderSync;
 #[cfg(feature = "simulation")]
 pub use stepped::SteppedHeaderSync;

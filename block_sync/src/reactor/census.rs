@@ -4,22 +4,19 @@
 
 use crate::{
     machine::{Input, Pulse},
-    status::{Conviction, PeerProgress},
+    status::PeerProgress,
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 use zakura_header_sync::chain::{Height, HeightRange};
 #[cfg(feature = "simulation")]
 use zakura_transport::routine::Fill;
-use zakura_transport::{Fence, PeerId, routine::Mailbox};
+use zakura_transport::{Conviction, Convictions, Fence, PeerId, Violation, routine::Mailbox};
 
 /// Peers remembered after they left. Stops identities, which are free, from filling memory.
 const MAX_PEERS: usize = 512;
-
-/// Provable faults remembered.
-const MAX_CONVICTIONS: usize = 64;
 
 /// How long a new session counts as one that may yet turn out useful.
 const HOPE: Duration = Duration::from_secs(3);
@@ -47,7 +44,7 @@ impl Session {
 pub(super) struct Census {
     sessions: BTreeMap<Fence, Session>,
     peers: BTreeMap<PeerId, PeerProgress>,
-    convictions: VecDeque<Conviction>,
+    convictions: Convictions,
 }
 
 impl Census {
@@ -64,7 +61,7 @@ impl Census {
         let peers_cap = MAX_PEERS.max(self.sessions.len());
         [
             Fill::new("block_sync.peers", self.peers.len(), peers_cap),
-            Fill::new("block_sync.convictions", self.convictions.len(), MAX_CONVICTIONS),
+            self.convictions.fill("block_sync.convictions"),
         ]
     }
 
@@ -155,10 +152,7 @@ impl Census {
 
     /// A body of this peer is provably wrong.
     pub(super) fn convict(&mut self, peer: PeerId, evidence: String) {
-        if self.convictions.len() >= MAX_CONVICTIONS {
-            self.convictions.pop_front();
-        }
-        self.convictions.push_back(Conviction { peer, rule: WRONG_BODY, evidence });
+        self.convictions.add(peer, &Violation::proven_invalid(WRONG_BODY, evidence));
     }
 
     pub(super) fn per_peer(&self) -> Vec<PeerProgress> {
@@ -166,7 +160,7 @@ impl Census {
     }
 
     pub(super) fn convictions(&self) -> Vec<Conviction> {
-        self.convictions.iter().cloned().collect()
+        self.convictions.to_vec()
     }
 
     fn update(&mut self, session: Fence, change: impl FnOnce(&mut PeerProgress)) {

@@ -402,14 +402,13 @@ impl State {
 #[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test fails the test")]
 mod tests {
     use super::{super::puzzle::UNSUPPORTED_WAIT, *};
-    use crate::{
-        machine::Pulse,
-        ports::Wanted,
-        status::{Conviction, SyncVerdict},
-    };
+    use crate::{machine::Pulse, ports::Wanted, status::SyncVerdict};
     use std::time::Duration;
     use zakura_header_sync::chain::{BlockHash, HeightRange, Work};
-    use zakura_transport::routine::{Lease, inlet};
+    use zakura_transport::{
+        Conviction,
+        routine::{Lease, inlet},
+    };
 
     fn at(number: u32) -> BlockRef {
         BlockRef { height: Height::new(number).unwrap(), hash: BlockHash([1; 32]) }

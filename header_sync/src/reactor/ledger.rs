@@ -1,22 +1,16 @@
 //! What each peer did for us, kept after it left.
 
-use crate::{
-    chain::BlockRef,
-    handle::{Conviction, PeerProgress},
-};
+use crate::{chain::BlockRef, handle::PeerProgress};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 #[cfg(feature = "simulation")]
 use zakura_transport::routine::Fill;
-use zakura_transport::{Fence, PeerId, Violation};
+use zakura_transport::{Conviction, Convictions, Fence, PeerId, Violation};
 
 /// Identities remembered: they cost an attacker nothing, so the oldest absent ones go.
 const MAX_IDENTITIES: usize = 1_024;
-
-/// Convictions remembered.
-const MAX_CONVICTIONS: usize = 64;
 
 /// How long a peer that timed out three times is left alone, whatever it reconnects (wire 7.2).
 const COOLDOWN: Duration = Duration::from_secs(60);
@@ -34,7 +28,7 @@ struct Account {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     accounts: BTreeMap<PeerId, Account>,
-    convictions: VecDeque<Conviction>,
+    convictions: Convictions,
 }
 
 impl Ledger {
@@ -44,7 +38,7 @@ impl Ledger {
         let present = self.accounts.values().filter(|account| account.session.is_some()).count();
         [
             Fill::new("header_sync.identities", self.accounts.len(), MAX_IDENTITIES.max(present)),
-            Fill::new("header_sync.convictions", self.convictions.len(), MAX_CONVICTIONS),
+            self.convictions.fill("header_sync.convictions"),
         ]
     }
 
@@ -103,11 +97,7 @@ impl Ledger {
     }
 
     pub(super) fn convict(&mut self, peer: PeerId, violation: &Violation) {
-        if self.convictions.len() == MAX_CONVICTIONS {
-            self.convictions.pop_front();
-        }
-        let (rule, evidence) = (violation.rule(), violation.evidence().to_owned());
-        self.convictions.push_back(Conviction { peer, rule, evidence });
+        self.convictions.add(peer, violation);
     }
 
     pub(super) fn progress(&self) -> Vec<PeerProgress> {
@@ -122,6 +112,6 @@ impl Ledger {
     }
 
     pub(super) fn convictions(&self) -> Vec<Conviction> {
-        self.convictions.iter().cloned().collect()
+        self.convictions.to_vec()
     }
 }
