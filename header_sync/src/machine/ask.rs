@@ -23,10 +23,8 @@ pub(crate) const OUT_OF_PATIENCE: &str = "three pages in a row timed out";
 /// Pages in a row that may time out (wire 7.2).
 const MAX_STRIKES: u32 = 3;
 
-/// How long an answer to a request we gave up is late and not unasked (wire 5.2).
-const LATE_GRACE: Duration = Duration::from_secs(30);
-
-/// Given-up requests remembered (wire 5.2): one request is out at a time, so honest peers never fill it.
+/// Given-up requests remembered (wire 5.2), for as long as the session lives: how late an answer is proves nothing about
+/// who sent it. One request is out at a time, so honest peers never fill it.
 const LATE_IDS: usize = 64;
 
 /// The first pause after a refusal or a timeout; it doubles each time.
@@ -80,7 +78,7 @@ pub(super) struct Ask {
     pending: Option<Pending>,
     run: Option<Run>,
     order: Option<Order>,
-    late: VecDeque<(RequestId, Instant)>,
+    late: VecDeque<RequestId>,
     strikes: u32,
     refusals: u32,
     rest_until: Option<Instant>,
@@ -193,20 +191,19 @@ impl Ask {
     }
 
     /// The request that `id` answers, or `None` for the late answer to one given up.
-    fn answered(&mut self, now: Instant, id: RequestId) -> Result<Option<Pending>, Violation> {
+    fn answered(&mut self, id: RequestId) -> Result<Option<Pending>, Violation> {
         if let Some(pending) = self.pending.take_if(|pending| pending.asked.id == id) {
             return Ok(Some(pending));
         }
-        let given_up = self.late.iter().any(|(late, at)| *late == id && now < *at + LATE_GRACE);
-        if given_up {
-            self.late.retain(|(late, _)| *late != id);
+        if self.late.contains(&id) {
+            self.late.retain(|late| *late != id);
             return Ok(None);
         }
         Err(Violation::protocol("answer.unasked", format!("{id:?} is not a request of ours")))
     }
 
-    pub(super) fn headers(&mut self, now: Instant, answer: Headers) -> Result<(), Violation> {
-        let Some(Pending { asked, purpose, .. }) = self.answered(now, answer.id)? else { return Ok(()) };
+    pub(super) fn headers(&mut self, answer: Headers) -> Result<(), Violation> {
+        let Some(Pending { asked, purpose, .. }) = self.answered(answer.id)? else { return Ok(()) };
         let page = page::check(&asked, answer, &self.rules)?;
         match purpose {
             Purpose::Segment => self.extend_run(page),
@@ -220,7 +217,7 @@ impl Ask {
     }
 
     pub(super) fn outcome(&mut self, now: Instant, outcome: Outcome) -> Result<(), Violation> {
-        let Some(Pending { asked, purpose, .. }) = self.answered(now, outcome.id)? else { return Ok(()) };
+        let Some(Pending { asked, purpose, .. }) = self.answered(outcome.id)? else { return Ok(()) };
         if outcome.target != asked.target.hash {
             let evidence = format!("asked for {}, refused {}", asked.target, outcome.target);
             return Err(Violation::protocol("outcome.target", evidence));
@@ -285,7 +282,7 @@ impl Ask {
             if self.late.len() == LATE_IDS {
                 self.late.pop_front();
             }
-            self.late.push_back((asked.id, now));
+            self.late.push_back(asked.id);
         }
         if run_expired || expired.is_some() {
             self.strikes = self.strikes.saturating_add(1);
