@@ -8,3 +8,5 @@ pub mod hostile;
 pub mod hostile_cli;
 pub mod sabotage;
 pub mod sim;
+pub mod worlds;
+pub mod worlds_cli;

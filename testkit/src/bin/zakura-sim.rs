@@ -8,9 +8,12 @@ use std::{
     process::{Command, ExitCode},
     time::Duration,
 };
-use zakura_testkit::sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference};
+use zakura_testkit::{
+    sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference},
+    worlds_cli::{ReplayArgs, ShrinkArgs, SweepArgs},
+};
 
-/// Worlds of real nodes in virtual time, from a seed.
+/// Worlds from a seed: real nodes in virtual time, or their pure parts by the thousand.
 #[derive(Debug, Parser)]
 #[command(name = "zakura-sim")]
 struct Cli {
@@ -24,6 +27,12 @@ enum What {
     Run(Run),
     /// Lives one world in two processes and compares them event by event.
     CheckDeterminism(World),
+    /// Runs many pure worlds and says how often what happened.
+    Sweep(SweepArgs),
+    /// Runs one pure world again and tells its last events.
+    Replay(ReplayArgs),
+    /// Makes a pure world that fails smaller.
+    Shrink(ShrinkArgs),
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +176,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         What::Run(run) => run.run(),
         What::CheckDeterminism(world) => check_determinism(&world),
+        What::Sweep(sweep) => sweep.run(),
+        What::Replay(replay) => replay.run(),
+        What::Shrink(shrink) => shrink.run(),
     };
     let (written, code) = match result {
         Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),

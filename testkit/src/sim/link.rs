@@ -332,6 +332,12 @@ impl LinkModel {
         self.cuts.remove(&(from, to));
     }
 
+    /// Whether a datagram could come from one to the other now: both run, and the path is not cut.
+    #[must_use]
+    pub fn reaches(&self, from: NodeIndex, to: NodeIndex) -> bool {
+        self.is_up(from) && self.is_up(to) && !self.cuts.contains(&(from, to))
+    }
+
     /// A datagram of `length` bytes is sent.
     pub fn offer(&mut self, now: u64, from: NodeIndex, to: NodeIndex, length: usize) -> Offer {
         let Some(sender) = self.node(from).filter(|node| node.is_up) else {

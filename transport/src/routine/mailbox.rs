@@ -127,6 +127,12 @@ impl<I: Command> Inlet<I> {
         self.take_newest()
     }
 
+    /// Whether an instruction has come.
+    #[cfg(feature = "simulation")]
+    pub(super) fn has_news(&self) -> bool {
+        !self.queued.is_empty() || self.changed.has_changed().unwrap_or(false)
+    }
+
     /// The one that waits beside the queue.
     fn take_newest(&self) -> Option<I> {
         let mut input = None;
@@ -321,6 +327,12 @@ impl<S: Clone> Published<S> {
     #[must_use]
     pub fn get(&self) -> S {
         self.state.borrow().clone()
+    }
+
+    /// Whether it has been set since this end last saw it.
+    #[cfg(feature = "simulation")]
+    pub(super) fn has_news(&self) -> bool {
+        self.state.has_changed().unwrap_or(false)
     }
 
     /// The state, if it has been set since this end last saw it.

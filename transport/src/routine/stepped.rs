@@ -8,6 +8,7 @@ use super::{
     machine::{Machine, Message},
     mailbox::Posted,
     turn::{Word, hear, next_word},
+    work::RangeQueue,
 };
 use crate::{Exit, Fence, Frame, OUTBOX_BYTES, PeerInfo, StreamSpec};
 use std::{any::Any, collections::VecDeque, fmt, time::Instant};
@@ -118,6 +119,9 @@ pub trait SteppedRoutine {
     /// The peer has ended the stream.
     fn finish(&mut self);
 
+    /// Whether a turn could do anything now.
+    fn is_due(&self, now: Instant) -> bool;
+
     /// Does everything that is due, in the order of [`drive`](super::drive()). The exit, once there is one; after that
     /// nothing more happens.
     fn turn(&mut self, now: Instant) -> Option<&Exit>;
@@ -143,6 +147,8 @@ pub struct Stepper<M: Machine, F: FnMut(&Exit)> {
     outbox: VecDeque<Frame>,
     outbox_bytes: usize,
     exit: Option<Exit>,
+    /// What the queue was like when the last turn began, if there has been one.
+    looked: Option<u64>,
 }
 
 impl<M: Machine, F: FnMut(&Exit)> fmt::Debug for Stepper<M, F> {
@@ -165,6 +171,7 @@ impl<M: Machine, F: FnMut(&Exit)> Stepper<M, F> {
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             exit: None,
+            looked: None,
         }
     }
 
@@ -266,7 +273,16 @@ impl<M: Machine, F: FnMut(&Exit)> SteppedRoutine for Stepper<M, F> {
         self.is_finished = true;
     }
 
+    fn is_due(&self, now: Instant) -> bool {
+        let has_come = !self.incoming.is_empty() || self.is_finished || self.waiting.is_some();
+        let was_told = self.ends.state.has_news() || self.ends.inlet.has_news();
+        let is_late = self.machine.poll_timeout().is_some_and(|(at, _why)| at <= now);
+        let may_lease = self.ends.work.as_ref().map(RangeQueue::version) != self.looked;
+        has_come || was_told || is_late || may_lease || self.ends.inlet.overflowed().is_cancelled()
+    }
+
     fn turn(&mut self, now: Instant) -> Option<&Exit> {
+        self.looked = self.ends.work.as_ref().map(RangeQueue::version);
         if self.exit.is_none()
             && let Err(exit) = self.work(now)
         {

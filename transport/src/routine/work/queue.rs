@@ -18,13 +18,32 @@ pub(super) struct Shared<M> {
     table: Mutex<Table<M>>,
     /// Told whenever a demand that found nothing might find something.
     pub(super) changed: Notify,
+    /// How often that was.
+    #[cfg(feature = "simulation")]
+    told: std::sync::atomic::AtomicU64,
 }
 
 impl<M> Shared<M> {
+    fn new(floor: u64) -> Self {
+        Self {
+            table: Mutex::new(Table::new(floor)),
+            changed: Notify::new(),
+            #[cfg(feature = "simulation")]
+            told: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// A demand that found nothing might find something now.
+    fn tell(&self) {
+        #[cfg(feature = "simulation")]
+        self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
     pub(super) fn finish(&self, lease: Fence, key: u64) -> bool {
         let finished = self.table.lock().finish(lease, key);
         // The next key may be the floor now, for which a peer waits that would hedge it.
-        self.changed.notify_waiters();
+        self.tell();
         finished.is_some()
     }
 
@@ -36,7 +55,7 @@ impl<M> Shared<M> {
                 table.release(lease, key);
             }
         }
-        self.changed.notify_waiters();
+        self.tell();
     }
 }
 
@@ -75,8 +94,7 @@ impl<M> RangeQueue<M> {
     /// An empty queue. Keys up to `floor` count as done.
     #[must_use]
     pub fn new(floor: u64) -> Self {
-        let (table, changed) = (Mutex::new(Table::new(floor)), Notify::new());
-        Self { shared: Arc::new(Shared { table, changed }) }
+        Self { shared: Arc::new(Shared::new(floor)) }
     }
 
     /// Adds pending keys, each with its cost. Keys up to the floor and keys already known are ignored.
@@ -84,7 +102,7 @@ impl<M> RangeQueue<M> {
         let items = items.into_iter().map(|(key, cost, work)| (key, Item { cost, work: Arc::new(work) }));
         let items: Vec<_> = items.collect();
         let dust = self.shared.table.lock().push(items);
-        self.shared.changed.notify_waiters();
+        self.shared.tell();
         bury_each(dust);
     }
 
@@ -102,7 +120,7 @@ impl<M> RangeQueue<M> {
     /// These keys are done, by whatever way; leases on them become stale.
     pub fn cover(&self, range: RangeInclusive<u64>) {
         let dust = self.shared.table.lock().cover(range);
-        self.shared.changed.notify_waiters();
+        self.shared.tell();
         bury_each(dust);
     }
 
@@ -110,22 +128,29 @@ impl<M> RangeQueue<M> {
     pub fn reopen(&self, key: u64, cost: u64, work: M) {
         let item = Item { cost, work: Arc::new(work) };
         let dust = self.shared.table.lock().reopen(key, item);
-        self.shared.changed.notify_waiters();
+        self.shared.tell();
         bury_each(dust);
     }
 
     /// Forgets everything above `key`, done keys too; leases on it become stale. A floor above `key` comes down to it.
     pub fn reset_above(&self, key: u64) {
         let dust = self.shared.table.lock().reset_above(key);
-        self.shared.changed.notify_waiters();
+        self.shared.tell();
         bury_each(dust);
     }
 
     /// Forgets the keys up to `key`: they count as done from now on. The floor never comes down this way.
     pub fn advance_floor(&self, key: u64) {
         let dust = self.shared.table.lock().advance_floor(key);
-        self.shared.changed.notify_waiters();
+        self.shared.tell();
         bury_each(dust);
+    }
+
+    /// Changes whenever a demand that found nothing might find something, for who looks instead of waiting.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.shared.told.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// How many keys are where.

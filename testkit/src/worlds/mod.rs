@@ -1,0 +1,28 @@
+//! Pure worlds: the machines, plans, reactors and codecs that ship, stepped by a seed, without a runtime or a socket.
+//!
+//! ```text
+//!  Plan (drawn from a seed) ──▶ World ── agenda ──▶ node: stepped services over a toy store, with a habit
+//!                                 │                   │ bytes
+//!                                 │                 wires: ordered, reliable, over the link model
+//!                               Judge ◀── after every step: invariants; at the end: Report
+//! ```
+//!
+//! [`sweep()`] runs many and counts what happened in them, [`shrink()`] makes a failing one small. Begin at [`plan`], then [`world`]; [`judge`] has the invariants, [`habits`] what hostile and odd peers do.
+
+pub mod agenda;
+pub mod blocks;
+pub mod habits;
+pub mod judge;
+pub mod node;
+pub mod plan;
+pub mod run;
+pub mod shrink;
+pub mod store;
+pub mod sweep;
+pub mod wires;
+pub mod world;
+
+pub use plan::{Plan, Size};
+pub use run::{Report, run, run_seed};
+pub use shrink::{Shrunk, shrink};
+pub use sweep::{Summary, Tally, sweep};

@@ -1,0 +1,197 @@
+//! The commands of `zakura-sim` about pure worlds.
+
+use crate::worlds::{Plan, Report, Shrunk, Size, Summary, run_seed, shrink, sweep};
+use clap::Args;
+use std::fmt::Write as _;
+
+/// How large pure worlds are.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SizeArgs {
+    /// Peers of the node that syncs.
+    #[arg(long, default_value_t = 20)]
+    peers: u16,
+    /// Blocks of the honest branch.
+    #[arg(long, default_value_t = 300)]
+    heights: u32,
+    /// Peers that begin with nothing too.
+    #[arg(long, default_value_t = 2)]
+    newcomers: u16,
+    /// Faults that are drawn.
+    #[arg(long, default_value_t = 6)]
+    faults: u16,
+}
+
+impl SizeArgs {
+    const fn size(self) -> Size {
+        Size { peers: self.peers, heights: self.heights, newcomers: self.newcomers, faults: self.faults }
+    }
+
+    fn arguments(self) -> String {
+        let Self { peers, heights, newcomers, faults } = self;
+        format!("--peers {peers} --heights {heights} --newcomers {newcomers} --faults {faults}")
+    }
+}
+
+/// Runs many pure worlds and says how often what happened.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// Worlds at a time.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    #[command(flatten)]
+    size: SizeArgs,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs one pure world again and tells its last events.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The seed.
+    seed: u64,
+    #[command(flatten)]
+    size: SizeArgs,
+}
+
+/// Makes a pure world that fails smaller.
+#[derive(Debug, Args)]
+pub struct ShrinkArgs {
+    /// The seed.
+    seed: u64,
+    /// Worlds to try at most.
+    #[arg(long, default_value_t = 200)]
+    tries: u32,
+    #[command(flatten)]
+    size: SizeArgs,
+}
+
+impl SweepArgs {
+    /// Sweeps.
+    ///
+    /// # Errors
+    ///
+    /// The summary with the worlds that broke an invariant, and how to see them again.
+    pub fn run(&self) -> Result<String, String> {
+        let seeds = self.from..self.from.saturating_add(self.seeds);
+        let summary = sweep(seeds, self.size.size(), self.threads).map_err(|error| error.to_string())?;
+        let text = if self.json { self.json(&summary) } else { self.table(&summary) };
+        if summary.broken.is_empty() { Ok(text) } else { Err(text) }
+    }
+
+    fn table(&self, summary: &Summary) -> String {
+        let mut out = String::new();
+        for (what, tally) in &summary.seen {
+            line(&mut out, &format!("{what:<60} {:>8} times in {:>6} worlds", tally.times, tally.worlds));
+        }
+        for (name, (holds, cap)) in &summary.fullest {
+            line(&mut out, &format!("fullest {name:<52} {holds:>12} of {cap}"));
+        }
+        for (seed, report) in &summary.broken {
+            for breach in &report.breaches {
+                line(&mut out, &format!("seed {seed}: {breach}"));
+            }
+            line(&mut out, &format!("  see it: zakura-sim replay {seed} {}", self.size.arguments()));
+        }
+        let (worlds, broken, steps) = (summary.worlds, summary.broken.len(), summary.steps);
+        let seconds = summary.virtual_time / 1_000_000_000;
+        let cost = summary.processor_time.as_secs_f64();
+        line(
+            &mut out,
+            &format!(
+                "{worlds} worlds, {broken} broken; {steps} events, {seconds} virtual s, {cost:.2} processor s"
+            ),
+        );
+        out
+    }
+
+    fn json(&self, summary: &Summary) -> String {
+        let seen: std::collections::BTreeMap<_, _> =
+            summary.seen.iter().map(|(what, tally)| (what, [tally.times, tally.worlds])).collect();
+        let broken: Vec<_> = summary
+            .broken
+            .iter()
+            .map(|(seed, report)| {
+                let breaches: Vec<_> = report.breaches.iter().map(ToString::to_string).collect();
+                let replay = format!("zakura-sim replay {seed} {}", self.size.arguments());
+                serde_json::json!({ "seed": seed, "breaches": breaches, "replay": replay })
+            })
+            .collect();
+        serde_json::json!({
+            "worlds": summary.worlds,
+            "events": summary.steps,
+            "virtual_s": summary.virtual_time / 1_000_000_000,
+            "processor_s": summary.processor_time.as_secs_f64(),
+            "seen": seen,
+            "fullest": summary.fullest,
+            "broken": broken,
+        })
+        .to_string()
+    }
+}
+
+impl ReplayArgs {
+    /// Replays.
+    ///
+    /// # Errors
+    ///
+    /// The same, if an invariant did not hold.
+    pub fn run(&self) -> Result<String, String> {
+        let report = run_seed(self.seed, self.size.size());
+        let text = told(&report);
+        if report.breaches.is_empty() { Ok(text) } else { Err(text) }
+    }
+}
+
+impl ShrinkArgs {
+    /// Shrinks.
+    ///
+    /// # Errors
+    ///
+    /// If the world does not fail.
+    pub fn run(&self) -> Result<String, String> {
+        let plan = Plan::draw(self.seed, self.size.size());
+        let (faults, dials) = (plan.faults.len(), plan.dials.len());
+        let shrunk = shrink(plan, self.tries);
+        let Some(Shrunk { plan, report, tried }) = shrunk else {
+            return Err(format!("the world of seed {} holds every invariant: nothing to shrink", self.seed));
+        };
+        let mut out = told(&report);
+        line(&mut out, &format!("{tried} worlds tried; {faults} faults became {}:", plan.faults.len()));
+        for (at, fault) in &plan.faults {
+            line(&mut out, &format!("  at {} ms {fault:?}", at / 1_000_000));
+        }
+        line(&mut out, &format!("{dials} connections became {}:", plan.dials.len()));
+        for (from, to) in &plan.dials {
+            let habit = |index: &crate::sim::NodeIndex| {
+                plan.members.get(usize::from(index.0)).map(|member| member.habit.to_string())
+            };
+            let names = habit(from).zip(habit(to)).unwrap_or_default();
+            line(&mut out, &format!("  {from} ({}) dials {to} ({})", names.0, names.1));
+        }
+        Ok(out)
+    }
+}
+
+fn told(report: &Report) -> String {
+    let mut out = String::new();
+    for (at, event) in &report.tail {
+        line(&mut out, &format!("{:>7} us {event}", at / 1_000));
+    }
+    for breach in &report.breaches {
+        line(&mut out, &format!("seed {}: {breach}", report.seed));
+    }
+    line(&mut out, &format!("seed {}: trace {}, {} events", report.seed, report.digest, report.steps));
+    out
+}
+
+fn line(out: &mut String, text: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{text}");
+}
