@@ -9,7 +9,10 @@
     reason = "a test fails by panicking and prints its table, in its own functions too"
 )]
 
-use std::time::Duration;
+use std::{
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::Duration,
+};
 use tokio::sync::mpsc;
 use zakura_testkit::{
     cluster::PATIENCE,
@@ -22,12 +25,24 @@ use zakura_transport::routine::{
 const THREADS: usize = 3;
 const JOBS: usize = 8;
 
-struct Count(usize);
+/// Says that it has begun and waits until it may go on, if there is a gate.
+struct Count(usize, Option<Gate>);
+
+struct Gate {
+    began: SyncSender<()>,
+    go: Receiver<()>,
+}
 
 impl Job for Count {
     type Out = usize;
 
     fn run(self, cx: &JobCx) -> Result<usize, JobFault> {
+        if let Some(Gate { began, go }) = self.1 {
+            // An error says that nobody stands at the gate.
+            let _ = began.send(());
+            let _ = go.recv();
+            return Ok(self.0);
+        }
         if cx.is_cancelled() { Err(JobFault::Cancelled) } else { Ok(self.0) }
     }
 }
@@ -47,8 +62,15 @@ async fn session(pool: &WorkPool, owner: Owner) -> Option<WorkReport> {
     let is_late = matches!(owner, Owner::IsLate);
     let deadline = is_late.then_some(Duration::ZERO);
     let policy = WorkPolicy { deadline, late: LatePolicy::Discard, max_parallel: THREADS };
-    let session = pool.open((0..JOBS).map(Count).collect(), policy, out).unwrap();
+    let ((began, has_begun), (goes, go)) = (sync_channel(1), sync_channel::<()>(1));
+    let mut gate = matches!(owner, Owner::Leaves).then_some(Gate { began, go });
+    let jobs = (0..JOBS).map(|n| Count(n, gate.take())).collect();
+    let session = pool.open(jobs, policy, out).unwrap();
     if matches!(owner, Owner::Leaves) {
+        // An error says that it panicked before it began.
+        let _ = has_begun.recv();
+        drop(heard);
+        drop(goes);
         return None;
     }
     let mut items = 0;

@@ -12,6 +12,7 @@ use crate::{
     Action, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry, Session,
     Spawner, StreamKind,
     handshake::{Negotiated, Shortage},
+    plant::planted,
     quic::{Farewell, Link, LinkEnd, RecvHalf, ResetCode, SendHalf, refuse},
     routine::{TaskEnd, contain, supervise},
     wire::Prelude,
@@ -309,6 +310,7 @@ impl Connection {
 }
 
 async fn open(link: &Link, prelude: Prelude) -> Option<(SendHalf, RecvHalf)> {
+    planted("open");
     let (mut send, recv) = link.open().await.ok()?;
     send.write_all(prelude.encode()).await.ok()?;
     Some((send, recv))

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Exit, Mode, Violation,
+    plant::planted,
     quic::{Broken, Farewell, RecvHalf, ResetCode, SendHalf, refuse},
     wire::{MIN_OPENER_CAP, PRELUDE_HEAD_BYTES, PreludeHead},
 };
@@ -26,6 +27,7 @@ pub(super) async fn receive(
     answers: Arc<Semaphore>,
     reports: mpsc::Sender<Report>,
 ) {
+    planted("arrival");
     let (send, mut recv) = halves;
     let Some(head) = part::<PRELUDE_HEAD_BYTES>(&mut recv).await else {
         return refuse(send, recv, ResetCode::BadPrelude);
