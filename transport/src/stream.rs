@@ -68,7 +68,8 @@ pub struct StreamSpec {
     pub payload_caps: &'static [PayloadCap],
     /// Who opens it.
     pub opener: Opener,
-    /// Frames a second accepted from a peer (burst: the same); wire 4.6 has 2,048.
+    /// Frames a second accepted from a peer (burst: the same); wire 4.6 has 2,048. A lower one stops floods of frames that
+    /// are dear to read, and a service that declares it must not send more itself.
     pub frames_per_second: u32,
 }
 
