@@ -470,6 +470,8 @@ mod tests {
         let (script, socket) = socket();
         let spawner = Spawner::new();
         spawner.spawn("disco", socket.beating());
+        // The task waits already, with nothing due for an hour.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         *script.is_full.lock() = true;
         script.arriving.lock().push_back((ping(1), 124));
         receive(&socket);

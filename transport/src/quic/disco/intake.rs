@@ -9,8 +9,8 @@ use std::{
 };
 
 /// Datagrams of all strangers together that we open in a second, and at once. Opening and answering one costs a scalar
-/// multiplication, some 0.1 ms at most: stops a flood from more sources than we can tell apart from taking more than a
-/// fortieth of one core.
+/// multiplication, 0.2 ms at most: stops a flood from more sources than we can tell apart from taking more than a
+/// twentieth of one core.
 pub(super) const STRANGERS_PER_S: u32 = 256;
 /// Datagrams of one strange source that we open in a second, and at once: stops one flooder from silencing everybody
 /// else. A magic socket sends two in five seconds.
