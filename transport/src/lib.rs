@@ -14,6 +14,7 @@
 #[cfg(panic = "abort")]
 compile_error!("supervised routines turn panics into values and need panic = \"unwind\"");
 
+pub mod lifecycle;
 pub mod routine;
 pub mod wire;
 
@@ -58,7 +59,7 @@ pub use pool::{PeerEvent, PeerEvents, PeerEventsError};
 pub use quic::{DatagramSocket, Entropy};
 pub use service::{Registry, RegistryError, Service};
 pub use session::{FrameError, FrameReceiver, FrameSender, OUTBOX_BYTES, Request, Session};
-pub use spawner::{Spawner, StopReport};
+pub use spawner::{Spawner, TaskReport};
 pub use stream::{Mode, Opener, PayloadCap, StreamKind, StreamSpec};
 pub use transport::{AddPeerError, Transport, TransportHandle, WeakTransportHandle};
 pub use wire::Frame;

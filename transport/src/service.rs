@@ -229,4 +229,20 @@ mod tests {
         assert_eq!(registry.offered().count(), 1);
         assert_eq!(registry.offer(), Capabilities::from_bits(1 << 40));
     }
+
+    #[test]
+    fn the_offer_does_not_depend_on_who_came_first() {
+        let names = ["a", "b", "c"];
+        let spec = |at: usize| {
+            let capability = Capabilities::from_bits(1 << (40 + at));
+            StreamSpec { capability, ..spec(names[at], 256 + u16::try_from(at).unwrap()) }
+        };
+        let orders = [[0, 1, 2], [2, 1, 0], [1, 0, 2]].map(|order| {
+            let mut registry = Registry::new();
+            order.into_iter().for_each(|at| registry.register(Echo(spec(at))).unwrap());
+            let offered: Vec<_> = registry.offered().map(|entry| entry.spec.name).collect();
+            (registry.offer(), offered)
+        });
+        assert_eq!(orders, [0; 3].map(|_| (Capabilities::from_bits(7 << 40), names.to_vec())));
+    }
 }

@@ -33,7 +33,7 @@ pub struct Spawner(Arc<Shared>);
 
 /// What [`Spawner::stop`] saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StopReport {
+pub struct TaskReport {
     /// Tasks and threads that have ended since stop was called.
     pub stopped: usize,
     /// The names of those that had not ended when the grace was over.
@@ -163,13 +163,13 @@ impl Spawner {
 
     /// Waits until every task and thread has ended, `grace` at most. Ask them to end first; called from a task of this
     /// spawner it waits for itself.
-    pub async fn stop(&self, grace: Duration) -> StopReport {
+    pub async fn stop(&self, grace: Duration) -> TaskReport {
         let mut roll = self.0.roll.subscribe();
         let before: usize = roll.borrow().values().sum();
         let in_time = tokio::time::timeout(grace, roll.wait_for(Roll::is_empty)).await.is_ok();
         let left = if in_time { Roll::new() } else { self.0.roll.borrow().clone() };
         let stopped = before.saturating_sub(left.values().sum());
-        StopReport { stopped, stragglers: left.into_keys().collect() }
+        TaskReport { stopped, stragglers: left.into_keys().collect() }
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door through which every task goes")]
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(spawner.live(), [("polite", 2), ("stuck", 1)]);
         cancel.cancel();
         let report = spawner.stop(Duration::from_secs(1)).await;
-        assert_eq!(report, StopReport { stopped: 2, stragglers: vec!["stuck"] });
+        assert_eq!(report, TaskReport { stopped: 2, stragglers: vec!["stuck"] });
         assert_eq!(spawner.live(), [("stuck", 1)]);
     }
 
@@ -263,7 +263,7 @@ mod tests {
         spawner.kill();
         spawner.spawn_critical("late", async move { words.send("began").unwrap() });
         let report = spawner.stop(Duration::from_secs(5)).await;
-        assert_eq!(report, StopReport { stopped: 2, stragglers: vec![] });
+        assert_eq!(report, TaskReport { stopped: 2, stragglers: vec![] });
         assert_eq!(heard.iter().collect::<Vec<_>>(), ["dropped"]);
         let lives_on = Spawner::new();
         lives_on.spawn("another node's", async {});
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(spawner.live(), [("store", 1)]);
         drop(release);
         let report = spawner.stop(Duration::from_secs(10)).await;
-        assert_eq!(report, StopReport { stopped: 1, stragglers: vec![] });
+        assert_eq!(report, TaskReport { stopped: 1, stragglers: vec![] });
     }
 
     #[tokio::test]
