@@ -8,13 +8,14 @@ use crate::{
     status::BlockSyncStatus,
     wire::{Limits, STREAM},
 };
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 use tokio::sync::broadcast::{self, error::RecvError};
 use zakura_header_sync::{chain::BlockRef, ports::HeaderView};
 #[cfg(feature = "simulation")]
 use zakura_transport::routine::Counts;
 use zakura_transport::{
     Capabilities, Exit, Fence, Service, Session, Spawner, StreamSpec,
+    lifecycle::Reactor,
     routine::{
         Ends, EventReceiver, EventSender, Inlet, Published, RangeQueue, WorkPool, drive, events, inlet,
         publish,
@@ -36,8 +37,8 @@ pub struct BlockSync {
     guidance: Published<Guidance>,
 }
 
-impl std::fmt::Debug for BlockSync {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for BlockSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockSync").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
@@ -137,10 +138,22 @@ impl BlockSync {
         pool: WorkPool,
         spawner: &Spawner,
     ) -> (Self, BlockSyncHandle) {
+        let (service, handle, reactor) = Self::prepare(store, views, config, pool);
+        reactor.spawn(spawner);
+        (service, handle)
+    }
+
+    /// What [`new`](Self::new) makes, with the reactor as a value, for a node that starts and stops it in its own order.
+    #[must_use]
+    pub fn prepare(
+        store: Arc<dyn BlockStore>,
+        views: Published<HeaderView>,
+        config: BlockSyncConfig,
+        pool: WorkPool,
+    ) -> (Self, BlockSyncHandle, Reactor) {
         let start = tokio::time::Instant::now().into_std();
         let Parts { service, desk, handle, events } = parts(start, store, views.get(), config);
-        spawner.spawn_critical(STREAM.name, Actor { desk, pool, events, views }.run());
-        (service, handle)
+        (service, handle, Reactor::new(STREAM.name, Actor { desk, pool, events, views }.run()))
     }
 
     /// A machine for a session, and what joins it to the reactor; its mailbox goes to the reactor first.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use zakura_transport::{
     Capabilities, Exit, Identity, PeerId, Service, Session, Spawner, StreamSpec, TransportHandle,
     WeakTransportHandle,
+    lifecycle::Reactor,
     routine::{Ends, EventSender, Published, Publisher, drive, events, inlet, publish},
 };
 
@@ -76,6 +77,18 @@ impl Discovery {
         surroundings: Arc<dyn Surroundings>,
         spawner: &Spawner,
     ) -> (Self, DiscoveryHandle) {
+        let (service, handle, reactor) = Self::prepare(identity, config, surroundings);
+        reactor.spawn(spawner);
+        (service, handle)
+    }
+
+    /// What [`new`](Self::new) makes, with the reactor as a value, for a node that starts and stops it in its own order.
+    #[must_use]
+    pub fn prepare(
+        identity: Identity,
+        config: DiscoveryConfig,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> (Self, DiscoveryHandle, Reactor) {
         let (us, network_id, chain_id) = (identity.peer_id(), config.network_id, config.chain_id);
         let start = tokio::time::Instant::now().into_std();
         let state = State::new(start, identity, config, surroundings.since_epoch());
@@ -85,9 +98,9 @@ impl Discovery {
         let (to_transport, transport) = publish(None);
         let actor =
             Actor { state, surroundings, transport, events, guidance: to_machines, status: to_status };
-        spawner.spawn_critical(STREAM.name, actor.run());
+        let reactor = Reactor::new(STREAM.name, actor.run());
         let service = Self { us, network_id, chain_id, events: sender, guidance };
-        (service, DiscoveryHandle { status, transport: Arc::new(to_transport) })
+        (service, DiscoveryHandle { status, transport: Arc::new(to_transport) }, reactor)
     }
 }
 

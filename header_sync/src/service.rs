@@ -12,6 +12,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use zakura_transport::{
     Capabilities, Exit, Fence, Mode, Opener, PeerId, Service, Session, Spawner, StreamKind, StreamSpec,
+    lifecycle::Reactor,
     routine::{
         Ends, EventReceiver, EventSender, Inlet, Published, RangeQueue, WorkPool, drive, events, inlet,
         publish,
@@ -21,6 +22,9 @@ use zakura_transport::{
 
 /// Instructions that wait for one routine. At most one order, one served page, one verdict and a rest are under way.
 pub(crate) const INLET_DEPTH: usize = 8;
+
+/// The name of the stream and of the reactor.
+const NAME: &str = "header_sync";
 
 /// Frames a second accepted from a peer (wire 4.6).
 const FRAMES_PER_SECOND: u32 = 2_048;
@@ -51,9 +55,20 @@ impl HeaderSync {
         pool: WorkPool,
         spawner: &Spawner,
     ) -> (Self, HeaderSyncHandle) {
-        let Parts { service, desk, handle, events, floor } = parts(chain, &config);
-        spawner.spawn_critical("header_sync", Actor { desk, pool, events, floor }.run());
+        let (service, handle, reactor) = Self::prepare(chain, config, pool);
+        reactor.spawn(spawner);
         (service, handle)
+    }
+
+    /// What [`new`](Self::new) makes, with the reactor as a value, for a node that starts and stops it in its own order.
+    #[must_use]
+    pub fn prepare(
+        chain: Arc<dyn HeaderChain>,
+        config: HeaderSyncConfig,
+        pool: WorkPool,
+    ) -> (Self, HeaderSyncHandle, Reactor) {
+        let Parts { service, desk, handle, events, floor } = parts(chain, &config);
+        (service, handle, Reactor::new(NAME, Actor { desk, pool, events, floor }.run()))
     }
 
     /// A machine for a session, and what joins it to the reactor; its mailbox goes to the reactor first.
@@ -109,7 +124,7 @@ pub(crate) fn parts(chain: Arc<dyn HeaderChain>, config: &HeaderSyncConfig) -> P
 /// Stream kind 5 version 8 (wire 4.1, 5.2).
 pub(crate) fn stream() -> StreamSpec {
     StreamSpec {
-        name: "header_sync",
+        name: NAME,
         kind: StreamKind::HEADER_SYNC,
         version: 8,
         capability: Capabilities::HEADER_SYNC,

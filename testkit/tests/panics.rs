@@ -233,18 +233,29 @@ const ACTORS: [Point; 8] = [
     ("pool", "report"),
 ];
 
-/// A node whose actor panics there ends in order, and says which actor it was.
+/// A node whose actor panics there ends in order, and says which actor it was: from its build, if it panics before the node
+/// has wholly started.
 async fn falls(at: Point, server: &Member, branch: &[Vec<u8>]) {
     let plan = Plan::new(3, move |point| point == at);
     let (spawner, own) = (plan.spawner(), store(branch));
     plan.round(1);
-    let node = Member::start_as(200, &own, &[server.peer()], |node| Ok(node.spawner(spawner))).await.unwrap();
-    let census = node.handle.census();
-    let end = tokio::time::timeout(PATIENCE, node.ends()).await;
-    let error = end.unwrap_or_else(|_| panic!("{at:?}: the node goes on")).unwrap_err();
-    assert!(error.contains(&format!("the {} actor panicked", at.0)), "{at:?}: {error}");
+    let sabotaged = spawner.clone();
+    let started = Member::start_as(200, &own, &[server.peer()], |node| Ok(node.spawner(sabotaged))).await;
+    match started {
+        Ok(node) => {
+            let census = node.handle.census();
+            let end = tokio::time::timeout(PATIENCE, node.ends()).await;
+            let error = end.unwrap_or_else(|_| panic!("{at:?}: the node goes on")).unwrap_err();
+            assert!(error.contains(&format!("the {} actor panicked", at.0)), "{at:?}: {error}");
+            assert_eq!(census.count().unwrap(), Count::default(), "{at:?}: after the end");
+        }
+        Err(error) => {
+            let named = format!("service {}: it panicked", at.0);
+            assert!(error.to_string().contains(&named), "{at:?}: {error}");
+            assert_eq!(spawner.live(), [], "{at:?}: after the end");
+        }
+    }
     assert_eq!(plan.struck(), 1, "{at:?}");
-    assert_eq!(census.count().unwrap(), Count::default(), "{at:?}: after the end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

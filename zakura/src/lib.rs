@@ -7,6 +7,7 @@ pub mod census;
 pub mod cli;
 pub mod config;
 pub mod node;
+mod services;
 pub mod store;
 pub mod zcash;
 

@@ -8,25 +8,40 @@ use crate::{
     base::Base,
     config::{Config, ConfigError},
     neighbours::{self, Around},
+    services::{Opened, Peering, Workers},
     store::{SystemClock, WallClock},
 };
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
+use tokio::{sync::oneshot, time::Instant};
 use zakura_block_sync::{BlockSync, BlockSyncHandle, ports::BlockStore};
 use zakura_discovery::{Discovery, DiscoveryHandle};
 use zakura_header_sync::{HeaderSync, HeaderSyncHandle, chain::BlockHash, ports::HeaderChain};
 use zakura_transport::{
     AddPeerError, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry,
-    RegistryError, Service, Spawner, StopReport, Transport, TransportConfig, TransportHandle,
-    routine::WorkPool,
+    RegistryError, Service, Spawner, TransportConfig, TransportHandle,
+    lifecycle::{DuplicateName, LAST_WAIT, Lifecycle, Running, ServiceFailure, StartError, StopLimits, Why},
 };
 
-/// How long [`Node::run`] waits for everything to end once the stop was asked for.
+/// How long [`Node::run`] waits for its services to end once the stop was asked for. The whole stop takes 5 s at most: what
+/// systems that stop services give before they kill is 10 s and more, and an operator at a terminal has less patience.
 pub const STOP_GRACE: Duration = Duration::from_secs(4);
 
 /// The part of [`STOP_GRACE`] that connections have to end; the rest is for what runs below them.
 const CLOSE_GRACE: Duration = Duration::from_secs(3);
 
-const _: () = assert!(CLOSE_GRACE.as_secs() < STOP_GRACE.as_secs());
+/// A forced stop, by the measure of [`StopLimits::RECOMMENDED`]: everything a node must not lose is durable when it is
+/// acknowledged, so that nobody needs the 10 s and 30 s that a service with state in memory may. The transport has its
+/// [`CLOSE_GRACE`] and a little; whoever takes longer is named.
+const STOP_LIMITS: StopLimits = StopLimits { each: Duration::from_millis(3_500), all: STOP_GRACE };
+
+/// What tasks below the services have to end after them.
+const TASK_GRACE: Duration = Duration::from_millis(250);
+
+const _: () = {
+    assert!(CLOSE_GRACE.as_millis() < STOP_LIMITS.each.as_millis());
+    assert!(STOP_LIMITS.each.as_millis() < STOP_LIMITS.all.as_millis());
+    assert!(STOP_GRACE.as_millis() + LAST_WAIT.as_millis() + TASK_GRACE.as_millis() < 5_000);
+};
 
 /// Sessions the work pool holds at once; beyond it, work is refused as busy and tried again.
 const WORK_SESSIONS: usize = 64;
@@ -58,6 +73,12 @@ pub enum BuildError {
     /// The work pool's threads could not be started.
     #[error("cannot start the work pool's threads: {0}; raise the process's thread limit")]
     Threads(#[from] io::Error),
+    /// Two parts of the node bear one name.
+    #[error(transparent)]
+    Name(#[from] DuplicateName),
+    /// A part of the node did not start.
+    #[error("the node did not start: {0}")]
+    Start(Box<StartError>),
 }
 
 /// Why a node stopped by itself.
@@ -69,12 +90,24 @@ pub enum NodeError {
         /// The actor's name.
         name: &'static str,
     },
+    /// A part of the node failed, so the node stopped in order.
+    #[error("the node stopped: {0}")]
+    ServiceFailed(ServiceFailure),
     /// Tasks did not end within the grace.
     #[error("tasks did not end within the stop's grace: {stragglers:?}")]
     Stragglers {
         /// Their names.
         stragglers: Vec<&'static str>,
     },
+}
+
+impl From<ServiceFailure> for NodeError {
+    fn from(failure: ServiceFailure) -> Self {
+        match failure.why {
+            Why::Panicked(_) => Self::ActorPanicked { name: failure.name },
+            Why::Failed(_) | Why::EndedEarly | Why::Silent | Why::CutOff => Self::ServiceFailed(failure),
+        }
+    }
 }
 
 /// Collects a node's parts. Made by [`Node::builder`].
@@ -130,14 +163,16 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
         self
     }
 
-    /// Starts the node, in this order:
+    /// Starts the node, in this order, each once the one before is ready:
     ///
-    /// 1. the work pool's threads,
+    /// 1. the work pool,
     /// 2. header sync's reactor,
     /// 3. block sync's reactor, which follows header sync's view,
     /// 4. discovery's reactor, if it is enabled,
-    /// 5. the transport: from here on peers are met, and discovery knows where we listen,
-    /// 6. the dials to the named peers and to those to begin with.
+    /// 5. the transport, with the dials to the named peers and to those to begin with: from here on peers are met, and
+    ///    discovery knows where we listen.
+    ///
+    /// [`Node::run`] stops them in the reverse order.
     ///
     /// # Errors
     ///
@@ -148,86 +183,91 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     /// Outside a tokio runtime.
     pub async fn build(self) -> Result<(Node, NodeHandle), BuildError> {
         self.config.check()?;
-        let Self { identity, chain_id, chain, config, registry, base, clock } = self;
+        let Self { identity, chain_id, chain, config, mut registry, base, clock } = self;
         let finding = match config.discovery.enabled {
             true => Some(neighbours::settings(&config, &identity, chain_id)?),
             false => None,
         };
         let (spawner, stop) = (base.spawner(), Cancel::new());
+        let mut lifecycle = Lifecycle::new(STOP_LIMITS);
 
+        // 1.
         let pool = base.pool(&spawner, config.node.threads(), WORK_SESSIONS)?;
-        let (header_sync, headers) =
-            HeaderSync::new(Arc::clone(&chain) as _, config.header_sync.build(), pool.clone(), &spawner);
-        let (block_sync, blocks) =
-            BlockSync::new(chain as _, headers.views(), config.block_sync.build(), pool.clone(), &spawner);
-        let around = Around::new(headers.clone(), blocks.clone(), clock, &config.transport);
-        let found =
-            finding.map(|settings| Discovery::new(identity.clone(), settings, Arc::new(around), &spawner));
-        let (discovery, found) = found.unzip();
-        let engine = Engine { spawner, pool };
-        let settings = base.lay(settings(&config, chain_id, identity.peer_id()));
-        let services = (header_sync, block_sync, discovery);
-        let opened = engine.open(services, (identity, settings), &config, registry).await;
-        match opened {
-            Ok(transport) => {
-                if let Some(discovery) = &found {
-                    discovery.attach(&transport);
-                }
-                #[cfg(feature = "simulation")]
-                let census = Census::new(&engine.spawner, &engine.pool, &headers, &blocks);
-                let handle = NodeHandle {
-                    transport: transport.clone(),
-                    headers,
-                    blocks,
-                    discovery: found,
-                    spawner: engine.spawner.clone(),
-                    stop: stop.clone(),
-                    #[cfg(feature = "simulation")]
-                    census,
-                };
-                Ok((Node { engine, transport, stop }, handle))
-            }
-            Err(error) => {
-                engine.end(STOP_GRACE).await;
-                Err(error)
-            }
-        }
-    }
-}
-
-/// What runs below the transport.
-#[derive(Debug)]
-struct Engine {
-    spawner: Spawner,
-    pool: WorkPool,
-}
-
-impl Engine {
-    /// Registers the services and opens the transport over them.
-    async fn open(
-        &self,
-        (header_sync, block_sync, discovery): (HeaderSync, BlockSync, Option<Discovery>),
-        (identity, settings): (Identity, TransportConfig),
-        config: &Config,
-        mut registry: Registry,
-    ) -> Result<TransportHandle, BuildError> {
+        lifecycle.add(Workers { pool: pool.clone(), grace: STOP_GRACE })?;
+        // 2.
+        let (header_sync, headers, reactor) =
+            HeaderSync::prepare(Arc::clone(&chain) as _, config.header_sync.build(), pool.clone());
         registry.register(header_sync)?;
+        lifecycle.add(reactor)?;
+        // 3.
+        let (block_sync, blocks, reactor) =
+            BlockSync::prepare(chain as _, headers.views(), config.block_sync.build(), pool.clone());
         registry.register(block_sync)?;
-        if let Some(discovery) = discovery {
-            registry.register(discovery)?;
-        }
-        let transport = Transport::start(settings, identity, registry, self.spawner.clone()).await?;
-        for peer in config.kept_peers()? {
-            transport.add_peer(peer).await?;
-        }
-        Ok(transport)
-    }
+        lifecycle.add(reactor)?;
+        // 4.
+        let around = Around::new(headers.clone(), blocks.clone(), clock, &config.transport);
+        let discovery = match finding {
+            Some(settings) => {
+                let (service, found, reactor) =
+                    Discovery::prepare(identity.clone(), settings, Arc::new(around));
+                registry.register(service)?;
+                lifecycle.add(reactor)?;
+                Some(found)
+            }
+            None => None,
+        };
+        // 5.
+        let settings = base.lay(settings(&config, chain_id, identity.peer_id()));
+        let (peers, grace, (opened, opening)) = (config.kept_peers()?, CLOSE_GRACE, oneshot::channel());
+        lifecycle.add(Peering {
+            settings,
+            identity,
+            registry,
+            peers,
+            spawner: spawner.clone(),
+            grace,
+            opened,
+        })?;
 
-    /// Ends the work pool and waits for every task.
-    async fn end(&self, grace: Duration) -> StopReport {
-        self.pool.close(grace).await;
-        self.spawner.stop(grace).await
+        let (running, transport) = start(lifecycle, opening, &spawner).await?;
+        if let Some(discovery) = &discovery {
+            discovery.attach(&transport);
+        }
+        #[cfg(feature = "simulation")]
+        let census = Census::new(&spawner, &pool, &headers, &blocks);
+        let handle = NodeHandle {
+            transport,
+            headers,
+            blocks,
+            discovery,
+            spawner: spawner.clone(),
+            stop: stop.clone(),
+            #[cfg(feature = "simulation")]
+            census,
+        };
+        Ok((Node { running, spawner, stop }, handle))
     }
+}
+
+/// Starts the services. If one does not start, the others are stopped again, and what they left running is waited for.
+async fn start(
+    lifecycle: Lifecycle,
+    mut opening: Opened,
+    spawner: &Spawner,
+) -> Result<(Running, TransportHandle), BuildError> {
+    let started = lifecycle.start(spawner).await;
+    // The transport hands itself over before it says that it is ready, and its error before it ends.
+    let error = match (started, opening.try_recv().ok()) {
+        (Ok((running, report)), Some(Ok(transport))) => {
+            tracing::debug!(ready = ?report.ready, "started");
+            return Ok((running, transport));
+        }
+        (_, Some(Err(reason))) => reason,
+        (Err(failed), _) => BuildError::Start(Box::new(failed)),
+        (Ok(_), None) => AddPeerError::Stopped.into(),
+    };
+    spawner.stop(STOP_GRACE).await;
+    Err(error)
 }
 
 fn settings(config: &Config, chain_id: ChainId, us: PeerId) -> TransportConfig {
@@ -245,11 +285,11 @@ fn jitter_seed(id: PeerId) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The value to run.
+/// The value to run. If it is dropped, everything is asked to end.
 #[derive(Debug)]
 pub struct Node {
-    engine: Engine,
-    transport: TransportHandle,
+    running: Running,
+    spawner: Spawner,
     stop: Cancel,
 }
 
@@ -266,34 +306,39 @@ impl Node {
         NodeBuilder { identity, chain_id, chain, config, registry, base: Base::Os, clock }
     }
 
-    /// Runs until [`NodeHandle::stop`] is called or a shared actor panics, then stops everything, in this order:
+    /// Runs until [`NodeHandle::stop`] is called, a service fails or a shared actor panics; then stops everything, in this
+    /// order, each once the one before has ended or has used up its time:
     ///
     /// 1. the transport: connections close, which ends every routine,
-    /// 2. the reactors: they end with their last routine,
-    /// 3. the work pool: running jobs finish, waiting ones are dropped,
-    /// 4. whatever is left is waited for and named.
+    /// 2. discovery's reactor,
+    /// 3. block sync's reactor,
+    /// 4. header sync's reactor,
+    /// 5. the work pool: running jobs finish, waiting ones are dropped,
+    /// 6. whatever is left is waited for and named.
     ///
     /// # Errors
     ///
-    /// [`NodeError`] names the actor that panicked, or the tasks that did not end within [`STOP_GRACE`].
+    /// [`NodeError`] names the actor that panicked, the service that failed, or the tasks that did not end in time.
     pub async fn run(self) -> Result<(), NodeError> {
-        let Self { engine, transport, stop } = self;
-        let failed = engine.spawner.failed();
+        let Self { running, spawner, stop } = self;
         let broken = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            name = failed => Some(name),
+            failure = running.failed() => Some(failure.into()),
+            name = spawner.failed() => Some(NodeError::ActorPanicked { name }),
         };
         // Whoever holds a handle hears that the node ends.
         stop.cancel();
-        let deadline = tokio::time::Instant::now() + STOP_GRACE;
-        transport.shutdown(CLOSE_GRACE).await;
-        drop(transport);
-        let report = engine.end(deadline.saturating_duration_since(tokio::time::Instant::now())).await;
-        match broken {
-            Some(name) => Err(NodeError::ActorPanicked { name }),
-            None if report.stragglers.is_empty() => Ok(()),
-            None => Err(NodeError::Stragglers { stragglers: report.stragglers }),
+        let deadline = Instant::now() + STOP_GRACE;
+        let mut report = running.stop().await;
+        let left = deadline.saturating_duration_since(Instant::now()).max(TASK_GRACE);
+        report.stragglers.extend(spawner.stop(left).await.stragglers);
+        let stragglers: BTreeSet<_> = report.stragglers.into_iter().collect();
+        let failed = report.failed.into_iter().next().map(NodeError::from);
+        match broken.or(failed) {
+            Some(error) => Err(error),
+            None if stragglers.is_empty() => Ok(()),
+            None => Err(NodeError::Stragglers { stragglers: stragglers.into_iter().collect() }),
         }
     }
 }

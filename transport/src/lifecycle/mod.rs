@@ -45,11 +45,13 @@
 //! | conflicting streams too, and the capability list has one order | `service.rs`: `conflicts_are_refused_and_leave_the_registry_as_it_was`, `the_offer_does_not_depend_on_who_came_first` |
 //! | no lock is held across a service's call | there is none: the house's rule `lock_whitelist`, and `a_service_may_end_another_while_it_is_asked_to_end` |
 
+mod reactor;
 mod registry;
 mod report;
 mod running;
 mod service;
 
+pub use reactor::Reactor;
 pub use registry::{DuplicateName, Lifecycle, START_WINDOW, StartError};
 pub use report::{ServiceFailure, StartReport, StopLimits, StopReport, Why};
 pub use running::{LAST_WAIT, Running};
