@@ -188,7 +188,10 @@ impl State {
     }
 
     pub(super) fn done(&mut self, now: Instant, done: Done, chain: &dyn HeaderChain) {
-        self.view = chain.view();
+        // Not the view of a batch whose end is still on its way: whoever sees the headers sees who delivered them.
+        if self.storing.is_none() || matches!(done, Done::Stored(..)) {
+            self.view = chain.view();
+        }
         match done {
             Done::Served(session, found) => self.served(session, found),
             Done::Checked(ticket, checked) => self.checked(now, ticket, checked),
