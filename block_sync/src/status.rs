@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use zakura_header_sync::chain::{BlockRef, Height};
-use zakura_transport::{Conviction, PeerId};
+use zakura_transport::{Conviction, PeerId, routine::Skipped};
 
 /// Where block sync stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct BlockSyncStatus {
     pub per_peer: Vec<PeerProgress>,
     /// The last provable faults; bounded, oldest first.
     pub convictions: Vec<Conviction>,
+    /// What the work pool did not do for us so far; it is tried again.
+    pub skipped: Skipped,
 }
 
 /// What the next commit waits for.

@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Barrier},
+    time::Duration,
+};
 use support::{
     node::Node,
     script::{Answer, follow, honest, status},
@@ -13,7 +16,10 @@ use zakura_block_sync::{
     BlockSyncConfig, SyncVerdict,
     wire::{Limits, Message},
 };
-use zakura_transport::routine::Message as _;
+use zakura_transport::{
+    Spawner,
+    routine::{JobFault, Message as _, WorkPool},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_bodies_come_from_eight_peers_in_fair_shares() {
@@ -172,4 +178,36 @@ async fn the_reactor_ends_with_its_service_and_sessions() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), live).await.expect("no task is left");
+}
+
+/// A pool of one thread and one session, wholly taken until the gate was waited for twice.
+async fn taken_pool(spawner: &Spawner, gate: &Arc<Barrier>) -> WorkPool {
+    let pool = WorkPool::new(spawner, 1, 1).unwrap();
+    for _ in 0..2 {
+        let (pool, gate) = (pool.clone(), Arc::clone(gate));
+        let mut held = Box::pin(async move { assert!(pool.run(move || gate.wait()).await.is_ok()) });
+        // One takes the place, the other the line for it.
+        assert!(futures::poll!(held.as_mut()).is_pending());
+        spawner.spawn("holder", held);
+    }
+    assert_eq!(pool.run(|| ()).await, Err(JobFault::Busy));
+    pool
+}
+
+#[tokio::test]
+async fn a_busy_pool_is_counted_and_its_work_done_later() {
+    let chain = Chain::genesis().grow(200, 1, |_| 100);
+    let (spawner, gate) = (Spawner::new(), Arc::new(Barrier::new(2)));
+    let pool = taken_pool(&spawner, &gate).await;
+    let node = Node::over(1, Store::new(&chain, 1), BlockSyncConfig::recommended(), pool, spawner);
+    let server = Node::full(2, &chain);
+    let _link = node.join(&server);
+    node.wait("counted", |status| status.skipped.busy > 0).await;
+    gate.wait();
+    gate.wait();
+    node.reach(chain.tip()).await;
+    let status = node.handle.status();
+    let skipped = status.skipped;
+    assert_eq!((skipped.late, skipped.cancelled, skipped.closed, skipped.panicked), (0, 0, 0, 0));
+    assert_eq!(status.convictions, [], "our own pool is nobody's fault");
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use zakura_transport::routine::{Counts, RangeQueue};
 use zakura_transport::{
     Conviction, PeerId,
-    routine::{Published, Publisher},
+    routine::{Published, Publisher, Skipped},
 };
 
 /// What one peer did for us and has, kept a while after it left.
@@ -43,6 +43,8 @@ pub struct HeaderSyncStatus {
     pub convictions: Vec<Conviction>,
     /// What our own store or rules answered last, if that holds us up now.
     pub local_fault: Option<String>,
+    /// What the work pool did not do for us so far; it is tried again.
+    pub skipped: Skipped,
 }
 
 /// The handle to a running header sync. Clones share it.

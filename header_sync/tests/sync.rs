@@ -3,12 +3,16 @@
 
 mod support;
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier, atomic::Ordering};
 use support::{
     peers::Node,
     toy::{self, Toy, block, genesis, grow, tip},
 };
-use zakura_header_sync::ports::HeaderChain as _;
+use zakura_header_sync::{HeaderSyncConfig, ports::HeaderChain as _};
+use zakura_transport::{
+    Spawner,
+    routine::{JobFault, WorkPool},
+};
 
 #[tokio::test]
 async fn five_thousand_headers_come_from_three_peers() {
@@ -107,4 +111,35 @@ async fn a_finality_service_can_raise_the_floor() {
     let view = views.changed().await.unwrap();
     assert_eq!(view.finalized, block(&chain, 30));
     assert_eq!(node.chain.view().work, toy::work(20));
+}
+
+/// A pool of one thread and one session, wholly taken until the gate was waited for twice.
+async fn taken_pool(spawner: &Spawner, gate: &Arc<Barrier>) -> WorkPool {
+    let pool = WorkPool::new(spawner, 1, 1).unwrap();
+    for _ in 0..2 {
+        let (pool, gate) = (pool.clone(), Arc::clone(gate));
+        let mut held = Box::pin(async move { assert!(pool.run(move || gate.wait()).await.is_ok()) });
+        // One takes the place, the other the line for it.
+        assert!(futures::poll!(held.as_mut()).is_pending());
+        spawner.spawn("holder", held);
+    }
+    assert_eq!(pool.run(|| ()).await, Err(JobFault::Busy));
+    pool
+}
+
+#[tokio::test]
+async fn a_busy_pool_is_counted_and_its_work_done_later() {
+    let chain = grow(&genesis(), 200, 1, 1);
+    let (spawner, gate) = (Spawner::new(), Arc::new(Barrier::new(2)));
+    let pool = taken_pool(&spawner, &gate).await;
+    let node = Node::over(1, Toy::new(&genesis()), HeaderSyncConfig::recommended(), pool, spawner);
+    let server = Node::new(2, Toy::new(&chain));
+    let _link = node.join(&server);
+    node.wait("counted", |status| status.skipped.busy > 0).await;
+    assert_eq!(node.handle.status().convictions, [], "our own pool is nobody's fault");
+    gate.wait();
+    gate.wait();
+    node.reach(tip(&chain)).await;
+    let skipped = node.handle.status().skipped;
+    assert_eq!((skipped.late, skipped.cancelled, skipped.closed, skipped.panicked), (0, 0, 0, 0));
 }

@@ -61,7 +61,8 @@ async fn session(pool: &WorkPool, owner: Owner) -> Option<WorkReport> {
     let (out, mut heard) = mpsc::channel(2);
     let is_late = matches!(owner, Owner::IsLate);
     let deadline = is_late.then_some(Duration::ZERO);
-    let policy = WorkPolicy { deadline, late: LatePolicy::Discard, max_parallel: THREADS };
+    let late = LatePolicy::Discard;
+    let policy = WorkPolicy { deadline, late, max_parallel: THREADS, ..WorkPolicy::default() };
     let ((began, has_begun), (goes, go)) = (sync_channel(1), sync_channel::<()>(1));
     let mut gate = matches!(owner, Owner::Leaves).then_some(Gate { began, go });
     let jobs = (0..JOBS).map(|n| Count(n, gate.take())).collect();

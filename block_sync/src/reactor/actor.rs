@@ -1,6 +1,9 @@
 //! The reactor's loop: waits, and lets the [`Desk`] decide.
 
-use super::{desk::Desk, orders::begin, state::Done};
+use super::{
+    desk::Desk,
+    orders::{Turn, begin},
+};
 use crate::machine::Event;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use std::{
@@ -25,7 +28,7 @@ pub(crate) struct Actor {
     pub(crate) views: Published<HeaderView>,
 }
 
-type Jobs = FuturesUnordered<BoxFuture<'static, Done>>;
+type Jobs = FuturesUnordered<BoxFuture<'static, Turn>>;
 
 impl Actor {
     /// Runs until the service and all its sessions are gone.
@@ -47,7 +50,13 @@ impl Actor {
                     Err(_) => views_are_open = false,
                 },
                 () = timer.as_mut() => self.desk.wake(now()),
-                done = next(&mut jobs) => self.desk.on_done(now(), done),
+                (ended, skipped) = next(&mut jobs) => {
+                    self.desk.skipped(skipped);
+                    match ended {
+                        Ok(done) => self.desk.on_done(now(), done),
+                        Err(order) => jobs.push(begin(order, self.desk.store(), &self.pool)),
+                    }
+                }
                 event = self.events.recv() => {
                     let Some(event) = event else { return };
                     self.desk.on_event(now(), event);
@@ -65,7 +74,7 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-async fn next(jobs: &mut Jobs) -> Done {
+async fn next(jobs: &mut Jobs) -> Turn {
     match jobs.next().await {
         Some(done) => done,
         None => pending().await,

@@ -18,7 +18,7 @@ use zakura_header_sync::{
     chain::{BlockRef, Height},
     ports::HeaderView,
 };
-use zakura_transport::routine::{Publisher, RangeQueue};
+use zakura_transport::routine::{Publisher, RangeQueue, Skipped};
 
 /// Machines hear of changes at most so often: with many peers and many bodies a second, each change would wake them all.
 const GUIDANCE_PACE: Duration = Duration::from_millis(10);
@@ -93,6 +93,12 @@ impl Desk {
     pub(crate) fn on_done(&mut self, now: Instant, done: Done) {
         self.said.is_stale = true;
         self.state.on_done(now, done);
+    }
+
+    /// The pool skipped something of an order.
+    pub(crate) fn skipped(&mut self, skipped: Skipped) {
+        self.said.is_stale = true;
+        self.state.skipped.add(skipped);
     }
 
     /// The instant that [`speak`](Self::speak) named has come.

@@ -4,7 +4,7 @@ use super::state::{Done, Order};
 use crate::ports::BlockStore;
 use futures::{FutureExt, future::BoxFuture};
 use std::{sync::Arc, time::Duration};
-use zakura_transport::routine::{JobFault, WorkPool};
+use zakura_transport::routine::{JobFault, Skipped, WorkPool};
 
 /// How long to wait for a place in a busy work pool.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
@@ -69,19 +69,27 @@ impl Order {
     }
 }
 
-/// Starts an order on the work pool; a busy pool is waited for.
-pub(super) fn begin(order: Order, store: &Arc<dyn BlockStore>, pool: &WorkPool) -> BoxFuture<'static, Done> {
-    let (store, pool) = (Arc::clone(store), pool.clone());
+/// How an order's turn on the work pool ended: it is done, or it is to be begun again since the pool was busy; and what the
+/// pool skipped of it.
+pub(super) type Turn = (Result<Done, Order>, Skipped);
+
+/// Starts an order on the work pool. From a busy pool it comes back after a pause.
+pub(super) fn begin(order: Order, store: &Arc<dyn BlockStore>, pool: &WorkPool) -> BoxFuture<'static, Turn> {
+    let (store, pool, attempt) = (Arc::clone(store), pool.clone(), order.clone());
     async move {
-        loop {
-            let (attempt, store) = (order.clone(), Arc::clone(&store));
-            match pool.run(move || attempt.perform(&*store)).await {
-                Ok(done) => return done,
-                Err(JobFault::Busy) => tokio::time::sleep(BUSY_WAIT).await,
-                // A panic of the embedder's, or the pool's end.
-                Err(fault @ (JobFault::Cancelled | JobFault::Panicked(_) | JobFault::Closed)) => {
-                    return order.undone(fault.to_string());
-                }
+        let fault = match pool.run(move || attempt.perform(&*store)).await {
+            Ok(done) => return (Ok(done), Skipped::default()),
+            Err(fault) => fault,
+        };
+        let skipped = Skipped::from(&fault);
+        match fault {
+            JobFault::Busy => {
+                tokio::time::sleep(BUSY_WAIT).await;
+                (Err(order), skipped)
+            }
+            // A panic of the embedder's, or the pool's end.
+            JobFault::Cancelled | JobFault::Panicked(_) | JobFault::Closed => {
+                (Ok(order.undone(fault.to_string())), skipped)
             }
         }
     }

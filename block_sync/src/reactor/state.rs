@@ -24,7 +24,10 @@ use zakura_header_sync::{
 };
 #[cfg(feature = "simulation")]
 use zakura_transport::routine::Fill;
-use zakura_transport::{Fence, PeerId, routine::Mailbox};
+use zakura_transport::{
+    Fence, PeerId,
+    routine::{Mailbox, Skipped},
+};
 
 /// Bodies in one check job: enough to make the hop to the pool cheap.
 const CHECK_BLOCKS: usize = 64;
@@ -72,6 +75,8 @@ pub(crate) struct State {
     pub(super) plan_retry: Retry,
     pub(super) commit_retry: Retry,
     pub(super) puzzles: Puzzles,
+    /// What the work pool did not do.
+    pub(super) skipped: Skipped,
     /// The most bodies missing at a time since none was.
     backlog: u64,
     /// The floor, and since when it stands.
@@ -97,6 +102,7 @@ impl State {
             resync_due: false,
             plan_retry: Retry::default(),
             commit_retry: Retry::default(),
+            skipped: Skipped::default(),
             puzzles: Puzzles::default(),
             carrier: None,
             mail: Vec::new(),
@@ -602,6 +608,23 @@ mod tests {
         assert_eq!(world.state.take_queue_changes(world.now), []);
         world.now += UNSUPPORTED_WAIT;
         assert_eq!(world.state.take_queue_changes(world.now).len(), 1);
+    }
+
+    #[test]
+    fn a_late_wake_up_does_all_that_came_due() {
+        let mut world = World::new(2);
+        world.plan_all();
+        world.deliver(1);
+        world.check(BodyVerdict::Unsupported { reason: "version 99".to_owned() });
+        world.state.take_queue_changes(world.now);
+        world.state.on_view(view(3));
+        world.plan(|_, _| Missing::Unavailable { reason: "locked".to_owned() });
+        assert!(world.state.next_order().is_none(), "two things wait, each for its own instant");
+        // One wake-up for both, and an hour too late for either.
+        world.now += Duration::from_secs(3_600);
+        world.state.wake(world.now);
+        assert_eq!(world.state.take_queue_changes(world.now).len(), 1, "the body is asked for again");
+        assert!(matches!(world.state.next_order(), Some(Order::Plan { .. })), "and so is the plan");
     }
 
     #[test]

@@ -16,6 +16,7 @@ impl State {
             alarm: self.alarm(),
             per_peer: self.census.per_peer(),
             convictions: self.census.convictions(),
+            skipped: self.skipped,
         }
     }
 

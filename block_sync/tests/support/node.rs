@@ -56,9 +56,15 @@ impl Node {
     }
 
     pub fn configured(number: u8, store: Store, config: BlockSyncConfig) -> Self {
-        let (spawner, store) = (Spawner::new(), Arc::new(store));
-        let (publisher, views) = publish(store.view());
+        let spawner = Spawner::new();
         let pool = WorkPool::new(&spawner, 2, 64).unwrap();
+        Self::over(number, store, config, pool, spawner)
+    }
+
+    /// A node whose work runs on this pool.
+    pub fn over(number: u8, store: Store, config: BlockSyncConfig, pool: WorkPool, spawner: Spawner) -> Self {
+        let store = Arc::new(store);
+        let (publisher, views) = publish(store.view());
         let (service, handle) = BlockSync::new(store.clone(), views, config, pool, &spawner);
         Self { id: id(number), store, handle, views: publisher, spawner, service: Arc::new(service) }
     }

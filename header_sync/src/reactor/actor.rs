@@ -10,7 +10,7 @@ use futures::{
     stream::{FuturesUnordered, StreamExt},
 };
 use std::time::Instant;
-use zakura_transport::routine::{EventReceiver, Published, WorkPool};
+use zakura_transport::routine::{EventReceiver, Published, Skipped, WorkPool};
 
 /// Events that wait for the reactor. Every session keeps room for one farewell, so this is well above the sessions a node
 /// has (wire 7.2: 256 in and 256 out).
@@ -30,7 +30,7 @@ pub(crate) struct Actor {
 impl Actor {
     /// Runs until the service and every session are gone.
     pub(crate) async fn run(mut self) {
-        let mut jobs: FuturesUnordered<BoxFuture<'static, Done>> = FuturesUnordered::new();
+        let mut jobs: FuturesUnordered<BoxFuture<'static, (Done, Skipped)>> = FuturesUnordered::new();
         let mut floor_is_open = true;
         loop {
             let tasks = self.desk.advance(now());
@@ -45,7 +45,10 @@ impl Actor {
                     Ok(None) => {}
                     Err(_) => floor_is_open = false,
                 },
-                Some(done) = jobs.next(), if !jobs.is_empty() => self.desk.done(now(), done),
+                Some((done, skipped)) = jobs.next(), if !jobs.is_empty() => {
+                    self.desk.skipped(skipped);
+                    self.desk.done(now(), done);
+                }
                 report = self.events.recv() => {
                     let Some(report) = report else { return };
                     self.desk.hear(now(), report);

@@ -19,7 +19,7 @@ use std::{
 };
 use zakura_transport::{
     Fence,
-    routine::{Mailbox, Publisher, RangeQueue},
+    routine::{Mailbox, Publisher, RangeQueue, Skipped},
 };
 
 /// The shortest time between two status reports, unless the view changed: a report lists every peer.
@@ -106,6 +106,11 @@ impl Desk {
     pub(crate) fn done(&mut self, now: Instant, done: Done) {
         self.changed(now);
         self.state.done(now, done, &*self.chain);
+    }
+
+    /// The pool skipped something of a task.
+    pub(crate) fn skipped(&mut self, skipped: Skipped) {
+        self.state.skipped.add(skipped);
     }
 
     /// The floor is to be raised.

@@ -6,15 +6,24 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use zakura_transport::{
     Fence,
-    routine::{Job, JobCx, JobFault, WorkEvent, WorkPolicy, WorkPool},
+    routine::{Job, JobCx, JobFault, LatePolicy, Skipped, WorkEvent, WorkPolicy, WorkPool},
 };
 
 /// Headers one job checks: a few milliseconds of proof-of-work, so that a page spreads over all threads.
 const CHUNK: usize = 32;
+
+/// How a page is checked. The page of a slow pool is given up and fetched again later rather than held for ever; what was
+/// proved by then counts, however late.
+const CHECKING: WorkPolicy = WorkPolicy {
+    deadline: Some(Duration::from_secs(30)),
+    grace: Duration::from_secs(5),
+    late: LatePolicy::Deliver,
+    max_parallel: usize::MAX,
+};
 
 /// Work for the pool; each is answered by one [`Done`].
 #[derive(Debug)]
@@ -109,14 +118,31 @@ impl Task {
 
 type Undone = Box<dyn FnOnce(JobFault) -> Done + Send>;
 
-/// Runs a task. The future waits for the pool and never burns the caller's thread.
-pub(super) fn run(task: Task, chain: &Arc<dyn HeaderChain>, pool: &WorkPool) -> BoxFuture<'static, Done> {
+/// Runs a task, and counts what the pool skipped of it. The future waits for the pool and never burns the caller's thread.
+pub(super) fn run(
+    task: Task,
+    chain: &Arc<dyn HeaderChain>,
+    pool: &WorkPool,
+) -> BoxFuture<'static, (Done, Skipped)> {
     let (chain, pool) = (Arc::clone(chain), pool.clone());
     if let Task::Check(ticket, headers) = task {
-        return async move { Done::Checked(ticket, check(headers, &chain, &pool).await) }.boxed();
+        return async move {
+            let (checked, skipped) = check(headers, &chain, &pool).await;
+            (Done::Checked(ticket, checked), skipped)
+        }
+        .boxed();
     }
     let undone = task.undone();
-    async move { pool.run(move || task.perform(&*chain)).await.unwrap_or_else(undone) }.boxed()
+    async move {
+        match pool.run(move || task.perform(&*chain)).await {
+            Ok(done) => (done, Skipped::default()),
+            Err(fault) => {
+                let skipped = Skipped::from(&fault);
+                (undone(fault), skipped)
+            }
+        }
+    }
+    .boxed()
 }
 
 /// Checks a run of headers, of which the first is at `first` in its page.
@@ -128,35 +154,41 @@ fn check_run(first: usize, headers: &[Bytes], chain: &dyn HeaderChain) -> Checke
 
 /// Checks headers in chunks on all threads. The first bad one stops the chunks that have not begun, so that a bad page costs
 /// one bad check a thread and not one a header.
-async fn check(headers: Vec<Bytes>, chain: &Arc<dyn HeaderChain>, pool: &WorkPool) -> Checked {
+async fn check(headers: Vec<Bytes>, chain: &Arc<dyn HeaderChain>, pool: &WorkPool) -> (Checked, Skipped) {
     let chunks = headers.chunks(CHUNK).enumerate().map(|(number, chunk)| Chunk {
         first: number.saturating_mul(CHUNK),
         headers: chunk.to_vec(),
         chain: Arc::clone(chain),
     });
     let (out, mut heard) = mpsc::channel(CHUNKS_HEARD);
-    let session = match pool.open(chunks.collect(), WorkPolicy::default(), out) {
+    let session = match pool.open(chunks.collect(), CHECKING, out) {
         Ok(session) => session,
-        Err(busy) => return Checked::Unable(busy.to_string()),
+        Err(busy) => return (Checked::Unable(busy.to_string()), busy.into()),
     };
-    let mut verdict = Checked::Passed;
+    let (mut verdict, mut skipped) = (Checked::Passed, Skipped::default());
     while let Some(event) = heard.recv().await {
         match event {
             WorkEvent::Item { result: Ok(Checked::Passed), .. } => {}
             // Whichever chunk says so first: one proven fault is enough.
             WorkEvent::Item { result: Ok(bad), .. } => {
                 session.cancel();
-                return bad;
+                return (bad, skipped);
             }
-            WorkEvent::Item { result: Err(fault), .. } => verdict = Checked::Unable(fault.to_string()),
-            WorkEvent::Closed { report, .. } if report.succeeded == report.examined => return verdict,
+            WorkEvent::Item { result: Err(fault), .. } => {
+                skipped.add(Skipped::from(&fault));
+                verdict = Checked::Unable(fault.to_string());
+            }
+            WorkEvent::Closed { report, .. } if report.succeeded == report.examined => {
+                return (verdict, skipped);
+            }
             WorkEvent::Closed { report, .. } => {
+                skipped.add(Skipped::from(&report));
                 let short = format!("{} of {} checks were done", report.succeeded, report.examined);
-                return Checked::Unable(short);
+                return (Checked::Unable(short), skipped);
             }
         }
     }
-    Checked::Unable("the work pool ended without a report".into())
+    (Checked::Unable("the work pool ended without a report".into()), skipped)
 }
 
 /// Results that wait to be heard; one slot is kept for the session's end.

@@ -23,7 +23,7 @@ use std::{
 use zakura_transport::routine::Fill;
 use zakura_transport::{
     Exit, Fence, PeerId, Violation,
-    routine::{Lease, RangeQueue},
+    routine::{Lease, RangeQueue, Skipped},
 };
 
 /// How long a tip that leads nowhere now is ignored.
@@ -64,6 +64,8 @@ pub(super) struct State {
     store_failures: u32,
     store_rest: Option<Instant>,
     local_fault: Option<String>,
+    /// What the work pool did not do.
+    pub(super) skipped: Skipped,
     /// Peers' queries in turn: at most one a session.
     queries: VecDeque<(Fence, HeaderQuery)>,
     serving: usize,
@@ -89,6 +91,7 @@ impl State {
             store_failures: 0,
             store_rest: None,
             local_fault: None,
+            skipped: Skipped::default(),
             queries: VecDeque::new(),
             serving: 0,
             effects: VecDeque::new(),
@@ -471,6 +474,7 @@ impl State {
             peers: self.ledger.progress(),
             convictions: self.ledger.convictions(),
             local_fault: self.local_fault.clone(),
+            skipped: self.skipped,
         }
     }
 }

@@ -407,3 +407,35 @@ fn locator(view: &HeaderView, chain: &dyn HeaderChain) -> Vec<BlockRef> {
     let named = above.filter_map(|height| chain.hash_at(height).map(|hash| BlockRef { height, hash }));
     named.chain([view.finalized]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::BlockHash;
+
+    #[test]
+    fn a_result_for_a_path_that_was_dropped_is_not_applied() {
+        let now = tokio::time::Instant::now().into_std();
+        let tip = |fill| BlockRef { height: Height::GENESIS, hash: BlockHash([fill; 32]) };
+        let mut targets = Targets::new(4, 1_000, 100);
+        let target = |path| Target { holders: BTreeSet::new(), order: None, path };
+        targets.open.insert(tip(1), target(Some(Path::new(tip(0)))));
+        let start = |targets: &mut Targets| {
+            let path = targets.open.get_mut(&tip(1)).unwrap().path.get_or_insert_with(|| Path::new(tip(0)));
+            path.start(Job::Check(7))
+        };
+        let stale = start(&mut targets);
+        targets.restart(&tip(1));
+        assert!(targets.finished(stale).is_none(), "its path is gone");
+        let current = start(&mut targets);
+        assert!(
+            targets.finished(stale).is_none(),
+            "another path has taken its place, with the same kind of job"
+        );
+        assert!(matches!(targets.finished(current), Some((_, Job::Check(7), _))));
+        assert!(targets.finished(current).is_none(), "once is enough");
+        let refused = start(&mut targets);
+        targets.refuse(tip(1), now);
+        assert!(targets.finished(refused).is_none(), "its target is gone");
+    }
+}

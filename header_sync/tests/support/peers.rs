@@ -47,8 +47,14 @@ impl Node {
     }
 
     pub fn configured(id: u8, chain: Toy, config: HeaderSyncConfig) -> Self {
-        let (spawner, chain) = (Spawner::new(), Arc::new(chain));
+        let spawner = Spawner::new();
         let pool = WorkPool::new(&spawner, 2, 64).unwrap();
+        Self::over(id, chain, config, pool, spawner)
+    }
+
+    /// A node whose work runs on this pool.
+    pub fn over(id: u8, chain: Toy, config: HeaderSyncConfig, pool: WorkPool, spawner: Spawner) -> Self {
+        let chain = Arc::new(chain);
         let (service, handle) = HeaderSync::new(chain.clone(), config, pool, &spawner);
         Self { id: PeerId::new([id; 32]), chain, handle, service: Arc::new(service), spawner }
     }

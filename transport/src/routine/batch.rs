@@ -1,7 +1,7 @@
 //! One session's jobs on their way through the pool.
 
 use super::{
-    job::{Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkReport},
+    job::{Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkReport, WorkSession},
     pace::Pace,
     supervise::{bury, shielded},
 };
@@ -42,6 +42,8 @@ pub(super) trait Batch: Send {
 struct Closing<T> {
     fence: Fence,
     tally: Tally,
+    /// The pool's own end.
+    pool: Cancel,
     /// Room in the owner's channel that nothing else can take.
     room: Option<mpsc::OwnedPermit<WorkEvent<T>>>,
     /// The session's place in the pool, free after `Closed` is sent.
@@ -51,7 +53,7 @@ struct Closing<T> {
 impl<T> Drop for Closing<T> {
     fn drop(&mut self) {
         if let Some(room) = self.room.take() {
-            let report = self.tally.report();
+            let report = self.tally.report(self.pool.is_cancelled());
             drop(room.send(WorkEvent::Closed { fence: self.fence, report }));
         }
     }
@@ -73,15 +75,26 @@ fn count(tally: &AtomicUsize) {
 
 impl Tally {
     /// Called when no job can run any more, so that what did not start was skipped.
-    fn report(&self) -> WorkReport {
+    fn report(&self, is_closed: bool) -> WorkReport {
         let read = |tally: &AtomicUsize| tally.load(Ordering::Acquire);
         let (succeeded, failed, skipped_late) =
             (read(&self.succeeded), read(&self.failed), read(&self.skipped_late));
         let started = succeeded.saturating_add(failed);
-        let skipped_cancelled = self.examined.saturating_sub(started).saturating_sub(skipped_late);
+        let left = self.examined.saturating_sub(started).saturating_sub(skipped_late);
+        let (skipped_cancelled, skipped_closed) = if is_closed { (0, left) } else { (left, 0) };
         let (late, discarded) = (read(&self.late), read(&self.discarded));
         let examined = self.examined;
-        WorkReport { examined, started, succeeded, failed, skipped_late, skipped_cancelled, late, discarded }
+        WorkReport {
+            examined,
+            started,
+            succeeded,
+            failed,
+            skipped_late,
+            skipped_cancelled,
+            skipped_closed,
+            late,
+            discarded,
+        }
     }
 }
 
@@ -97,8 +110,6 @@ struct Shared<T> {
     cx: JobCx,
     deadline: Option<Instant>,
     late: LatePolicy,
-    /// The opener's runtime, whose clock tells when the deadline is: a paused clock stays the only clock.
-    runtime: Option<Handle>,
     closing: Closing<T>,
 }
 
@@ -112,21 +123,22 @@ impl<J: Job> Jobs<J> {
     pub(super) fn new(
         jobs: Vec<J>,
         policy: &WorkPolicy,
-        cancel: Cancel,
+        pool: &Cancel,
         Outlet { out, room }: Outlet<J::Out>,
         place: OwnedSemaphorePermit,
     ) -> Self {
         let fence = Fence::mint();
         let tally = Tally { examined: jobs.len(), ..Tally::default() };
-        let closing = Closing { fence, tally, room: Some(room), _place: place };
+        let closing = Closing { fence, tally, pool: pool.clone(), room: Some(room), _place: place };
         let deadline = policy.deadline.and_then(|after| Instant::now().checked_add(after));
-        let (cx, runtime) = (JobCx { fence, cancel }, Handle::try_current().ok());
-        let shared = Shared { out, cx, deadline, late: policy.late, runtime, closing };
+        let give_up = deadline.and_then(|deadline| deadline.checked_add(policy.grace));
+        let cx = JobCx { fence, cancel: pool.child(), give_up, runtime: Handle::try_current().ok() };
+        let shared = Shared { out, cx, deadline, late: policy.late, closing };
         Self { jobs: jobs.into_iter().enumerate(), shared: Arc::new(shared) }
     }
 
-    pub(super) fn fence(&self) -> Fence {
-        self.shared.cx.fence
+    pub(super) fn session(&self) -> WorkSession {
+        WorkSession { fence: self.shared.cx.fence, cancel: self.shared.cx.cancel.clone() }
     }
 }
 
@@ -216,12 +228,11 @@ impl<T: Send + 'static> Shared<T> {
         if self.out.is_closed() {
             self.cx.cancel.cancel();
         }
-        self.cx.is_cancelled()
+        self.cx.cancel.is_cancelled()
     }
 
     fn is_late(&self) -> bool {
-        let _clock = self.runtime.as_ref().map(Handle::enter);
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.cx.is_past(self.deadline)
     }
 }
 

@@ -122,7 +122,8 @@ pub use drive::{Ends, drive};
 #[cfg(feature = "simulation")]
 pub use inline::JobCost;
 pub use job::{
-    Busy, CloseReport, Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkReport, WorkSession,
+    Busy, CloseReport, Job, JobCx, JobFault, LatePolicy, Skipped, WorkEvent, WorkPolicy, WorkReport,
+    WorkSession,
 };
 pub use machine::{Machine, Message};
 pub use mailbox::{

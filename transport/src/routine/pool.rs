@@ -260,9 +260,8 @@ impl WorkPool {
         // Taken and let go: were every slot kept for a `Closed`, no result could ever pass.
         let spare = out.try_reserve().map_err(|_| Busy)?;
         drop(spare);
-        let cancel = self.shared.cancel.child();
-        let jobs = Jobs::new(jobs, &policy, cancel.clone(), Outlet { out, room }, place);
-        let session = WorkSession { fence: jobs.fence(), cancel };
+        let jobs = Jobs::new(jobs, &policy, &self.shared.cancel, Outlet { out, room }, place);
+        let session = jobs.session();
         if jobs.is_drained() {
             return Ok(session);
         }
@@ -425,7 +424,10 @@ mod tests {
                     assert_eq!(fence, session.fence());
                     assert_eq!(
                         report.examined,
-                        report.started + report.skipped_late + report.skipped_cancelled
+                        report.started
+                            + report.skipped_late
+                            + report.skipped_cancelled
+                            + report.skipped_closed
                     );
                     assert_eq!(report.started, report.succeeded + report.failed);
                     items.sort_by_key(|(index, ..)| *index);
@@ -554,7 +556,8 @@ mod tests {
             let pool = stage.pool(&Spawner::new(), 1);
             let (out, mut heard) = mpsc::channel(4);
             let hold = Hold::new(stage);
-            let policy = WorkPolicy { deadline: Some(Duration::from_secs(6)), late, max_parallel: 1 };
+            let deadline = Some(Duration::from_secs(6));
+            let policy = WorkPolicy { deadline, late, max_parallel: 1, ..WorkPolicy::default() };
             let session = pool.open(vec![held(&hold), job(|_| Ok(1))], policy, out).unwrap();
             hold.began().await;
             tokio::time::advance(Duration::from_secs(7)).await;
@@ -609,7 +612,7 @@ mod tests {
         assert_eq!(pool.run(|| 1).await, Err(JobFault::Closed));
         hold.let_go();
         let (items, report) = hear(&mut heard, &session).await;
-        assert_eq!((items.len(), report.succeeded, report.skipped_cancelled), (1, 1, 1));
+        assert_eq!((items.len(), report.succeeded, report.skipped_closed), (1, 1, 1));
         assert_eq!(pool.close(GRACE).await.stragglers, [""; 0]);
     }
 
