@@ -2,7 +2,7 @@
 
 #![cfg(feature = "simulation")]
 #![expect(
-    clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     reason = "jobs panic on purpose, and a test that cannot go on has failed"
 )]
