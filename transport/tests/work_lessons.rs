@@ -139,13 +139,14 @@ async fn after_the_grace_a_running_job_is_asked_to_give_up_and_not_before() {
     }
 }
 
-/// A job that waits for the gate.
+/// A job that waits at the gate when it has begun, and again before it ends.
 struct Hangs(Arc<Barrier>);
 
 impl Job for Hangs {
     type Out = ();
 
     fn run(self, _: &JobCx) -> Result<(), JobFault> {
+        self.0.wait();
         self.0.wait();
         Ok(())
     }
@@ -156,6 +157,7 @@ async fn the_owner_goes_on_while_a_worker_hangs() {
     let (pool, gate) = (WorkPool::new(&Spawner::new(), 1, 2).unwrap(), Arc::new(Barrier::new(2)));
     let (out, mut heard) = mpsc::channel(4);
     let session = pool.open(vec![Hangs(Arc::clone(&gate))], WorkPolicy::default(), out.clone()).unwrap();
+    gate.wait();
     let mut skipped = Skipped::default();
     // All of this on the one thread of this runtime, while the pool's only thread hangs.
     pool.open(vec![Hangs(Arc::clone(&gate))], WorkPolicy::default(), out.clone()).unwrap().cancel();
