@@ -617,7 +617,8 @@ mod tests {
         world.deliver(1);
         world.check(BodyVerdict::Unsupported { reason: "version 99".to_owned() });
         world.state.take_queue_changes(world.now);
-        world.state.on_view(view(3));
+        let longer = HeaderView { tip: at(3), ..world.state.view };
+        world.state.on_view(longer);
         world.plan(|_, _| Missing::Unavailable { reason: "locked".to_owned() });
         assert!(world.state.next_order().is_none(), "two things wait, each for its own instant");
         // One wake-up for both, and an hour too late for either.
