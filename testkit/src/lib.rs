@@ -1,5 +1,7 @@
 //! Worlds, hostile peers and the tests of the whole house.
 
+pub mod accuracy;
+pub mod accuracy_cli;
 pub mod architecture;
 pub mod chain;
 pub mod cluster;

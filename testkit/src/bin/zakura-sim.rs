@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 use zakura_testkit::{
+    accuracy_cli::ProbeCommand,
     sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference},
     worlds_cli::{ReplayArgs, ShrinkArgs, SweepArgs},
 };
@@ -33,6 +34,9 @@ enum What {
     Replay(ReplayArgs),
     /// Makes a pure world that fails smaller.
     Shrink(ShrinkArgs),
+    /// Measures a line, in the model or through the kernel.
+    #[command(subcommand)]
+    Probe(ProbeCommand),
 }
 
 #[derive(Debug, Args)]
@@ -179,6 +183,7 @@ fn main() -> ExitCode {
         What::Sweep(sweep) => sweep.run(),
         What::Replay(replay) => replay.run(),
         What::Shrink(shrink) => shrink.run(),
+        What::Probe(probe) => probe.run(),
     };
     let (written, code) = match result {
         Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),
