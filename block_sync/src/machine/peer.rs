@@ -62,7 +62,8 @@ impl fmt::Debug for Terms {
     }
 }
 
-/// A refusal: heights below are not asked of the peer for a while, longer each time in a row.
+/// A refusal, or silence of a peer that has brought nothing: heights below are not asked of it for a while, longer each
+/// time in a row.
 #[derive(Debug)]
 struct Detour {
     above: Height,
@@ -166,16 +167,19 @@ impl PeerMachine {
             Ending::Barren(asked) => {
                 self.refusals = self.refusals.saturating_add(1);
                 self.asking.window.failed();
-                let strikes = self.detour.as_ref().map_or(1, |detour| detour.strikes.saturating_add(1));
                 // Who has brought something may have what lies above; who has not is left alone altogether.
                 let beyond = asked.start().checked_add(asked.count()).filter(|_| self.is_proven);
-                let above = beyond.unwrap_or(Height::MAX);
+                self.avoid(now, beyond.unwrap_or(Height::MAX));
                 self.is_proven = false;
-                let until = now.checked_add(patience::detour(strikes));
-                self.detour = Some(Detour { above, until, strikes });
                 self.news.push_back(News::Disappointed(self.pulse()));
             }
         }
+    }
+
+    /// Asks the peer for nothing below `above` for a while, longer each time in a row.
+    fn avoid(&mut self, now: Instant, above: Height) {
+        let strikes = self.detour.as_ref().map_or(1, |detour| detour.strikes.saturating_add(1));
+        self.detour = Some(Detour { above, until: now.checked_add(patience::detour(strikes)), strikes });
     }
 
     /// Something well-formed and of no use: recorded, and paid for from a budget. An empty budget parks the peer, a
@@ -314,6 +318,10 @@ impl Machine for PeerMachine {
         if expired > 0 {
             (0..expired).for_each(|_| self.asking.window.failed());
             self.timeouts = self.timeouts.saturating_add(expired as u64);
+            if !self.is_proven {
+                // It would only take again what it has just let lie, and hold up the floor once more (threats, BS01).
+                self.avoid(now, Height::MAX);
+            }
             self.news.push_back(News::Disappointed(self.pulse()));
         }
         if self.asking.starves_at().is_some_and(|at| at <= now) {
@@ -616,6 +624,18 @@ mod tests {
             waits.push((world.now - since).as_secs());
         }
         assert_eq!(waits, [1, 2, 4, 8]);
+    }
+
+    #[test]
+    fn a_silent_newcomer_is_not_asked_for_the_same_at_once_and_its_first_body_mends_that() {
+        let (mut world, mut next) = (World::with_peer(128, 64), 1);
+        assert_eq!(world.grant(&mut next, 1_000), 1);
+        let asked = world.asked[0];
+        world.pass(SECOND * 5 / 2);
+        assert_eq!((world.machine.timeouts, world.machine.asking.requests()), (1, 0));
+        assert_eq!(world.machine.poll_demand(world.now), None, "others fetch what it let lie");
+        world.say(body(asked.start().get(), 1_000));
+        assert!(world.machine.poll_demand(world.now).is_some(), "it only was late");
     }
 
     #[test]
