@@ -38,7 +38,7 @@ async fn two_thousand_bodies_come_from_eight_peers_in_fair_shares() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_body_peers_are_asked_for_one_body_many_times_at_once() {
     let chain = Chain::genesis().grow(300, 1, |_| 100);
     let node = Node::new(1, &chain, 1);
@@ -57,7 +57,7 @@ async fn one_body_peers_are_asked_for_one_body_many_times_at_once() {
     assert_eq!(node.progress(support::node::id(7)).blocks, 300);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn large_bodies_stay_within_a_small_budget() {
     let chain = Chain::genesis().grow(200, 1, |at| if at % 10 == 0 { 900_000 } else { 50_000 });
     let config = BlockSyncConfig {
@@ -81,7 +81,7 @@ async fn large_bodies_stay_within_a_small_budget() {
     assert!(node.store.0.borrow().largest_commit <= 10);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn settings_are_advertised_and_kept() {
     let chain = Chain::genesis().grow(100, 1, |_| 1_000);
     let config = BlockSyncConfig {
@@ -106,7 +106,7 @@ async fn settings_are_advertised_and_kept() {
     assert_eq!(node.progress(server.id).blocks, 100);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_tip_is_followed_block_by_block() {
     let chain = Chain::genesis().grow(40, 1, |_| 500);
     let (server, node) = (Node::new(2, &chain, 38), Node::new(1, &chain, 38));
@@ -118,7 +118,7 @@ async fn the_tip_is_followed_block_by_block() {
     node.reach(chain.tip()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_reorg_in_the_middle_leaves_the_old_branch() {
     let trunk = Chain::genesis().grow(500, 1, |_| 2_000);
     let (old, new) = (trunk.grow(1_500, 2, |_| 2_000), trunk.grow(1_600, 3, |_| 2_000));
@@ -133,7 +133,7 @@ async fn a_reorg_in_the_middle_leaves_the_old_branch() {
     assert_eq!(node.handle.status().verdict, SyncVerdict::AtTip);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_full_disk_is_nobodys_fault_and_sync_resumes() {
     let chain = Chain::genesis().grow(1_000, 1, |_| 1_000);
     let node = Node::new(1, &chain, 1);
@@ -149,7 +149,7 @@ async fn a_full_disk_is_nobodys_fault_and_sync_resumes() {
     assert_eq!((node.handle.status().alarm, node.handle.status().convictions), (None, vec![]));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn unknown_rules_raise_an_alarm_and_blame_nobody() {
     let chain = Chain::genesis().grow(50, 1, |_| 100);
     let node = Node::new(1, &chain, 1);
@@ -162,7 +162,7 @@ async fn unknown_rules_raise_an_alarm_and_blame_nobody() {
     assert_eq!(node.handle.status().convictions, []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_reactor_ends_with_its_service_and_sessions() {
     let chain = Chain::genesis().grow(5, 1, |_| 100);
     let node = Node::new(1, &chain, 1);

@@ -48,7 +48,7 @@ fn page(request: &GetHeaders, chain: &[bytes::Bytes], first: usize, count: usize
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_segment_that_does_not_close_is_fetched_elsewhere_and_its_server_is_named() {
     let chain = grow(&genesis(), 20_000, 1, 1);
     let anchors: Vec<_> = (1..=200).map(|step| block(&chain, step * 100)).collect();
@@ -69,7 +69,7 @@ async fn a_segment_that_does_not_close_is_fetched_elsewhere_and_its_server_is_na
     assert_eq!(node.from(liar.id), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_header_without_proof_costs_its_server_the_session_and_nothing_of_it_is_stored() {
     let chain = grow(&genesis(), 1_500, 1, 1);
     for (flaw, before) in [(Flaw::Proof, "the proof"), (Flaw::Rule, "the toy rule")] {
@@ -88,7 +88,7 @@ async fn a_header_without_proof_costs_its_server_the_session_and_nothing_of_it_i
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_silent_peer_owes_comes_from_another() {
     let chain = grow(&genesis(), 800, 1, 1);
     let config = HeaderSyncConfig { page_timeout: Duration::from_secs(1), ..HeaderSyncConfig::recommended() };
@@ -103,7 +103,7 @@ async fn what_a_silent_peer_owes_comes_from_another() {
     assert_eq!(node.from(server.id), 800);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_peers_refusal_closes_no_tip_that_another_leads_to() {
     let chain = grow(&genesis(), 800, 1, 1);
     let node = Node::new(1, Toy::new(&genesis()));
@@ -119,7 +119,7 @@ async fn one_peers_refusal_closes_no_tip_that_another_leads_to() {
     assert_eq!(convicted(&node), []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_false_height_beside_a_true_hash_hides_nobodys_tip() {
     let chain = grow(&genesis(), 800, 1, 1);
     for false_height in [5, 5_000] {
@@ -136,7 +136,7 @@ async fn a_false_height_beside_a_true_hash_hides_nobodys_tip() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_header_the_store_cannot_judge_yet_holds_up_no_other_tip() {
     let chain = grow(&genesis(), 800, 1, 1);
     let early = flawed(&grow(&genesis(), 1, 2, 1), 1, Flaw::Early);
@@ -151,7 +151,7 @@ async fn a_header_the_store_cannot_judge_yet_holds_up_no_other_tip() {
     assert_eq!(node.handle.status().local_fault, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_leaving_peer_owes_comes_from_another() {
     let chain = grow(&genesis(), 800, 1, 1);
     let node = Node::new(1, Toy::new(&genesis()));
@@ -194,7 +194,7 @@ async fn three_timeouts_close_the_session_without_blame_and_reconnecting_does_no
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_branch_from_below_the_floor_is_refused_and_stores_nothing() {
     let trunk = grow(&genesis(), 100, 1, 1);
     let ours = grow(&trunk, 300, 2, 1);
@@ -225,7 +225,7 @@ async fn serve_branch(server: &mut ByHand, branch: &[bytes::Bytes], shared: usiz
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_branch_that_claims_less_work_is_neither_checked_nor_stored() {
     let trunk = grow(&genesis(), 100, 1, 1);
     let ours = grow(&trunk, 200, 2, 9);
@@ -240,7 +240,7 @@ async fn a_branch_that_claims_less_work_is_neither_checked_nor_stored() {
     assert_eq!(convicted(&node), [], "useless is not guilty");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_branch_that_our_store_cannot_weigh_now_is_weighed_again_and_not_fetched_again() {
     let trunk = grow(&genesis(), 100, 1, 1);
     let theirs = grow(&trunk, 300, 3, 9);
@@ -252,7 +252,7 @@ async fn a_branch_that_our_store_cannot_weigh_now_is_weighed_again_and_not_fetch
     node.reach(tip(&theirs)).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_endless_branch_of_low_work_fills_no_more_than_its_bound() {
     let ours = grow(&genesis(), 3_000, 2, 200);
     let endless = grow(&genesis(), 30_000, 3, 1);
@@ -267,7 +267,7 @@ async fn an_endless_branch_of_low_work_fills_no_more_than_its_bound() {
     node.reach(honest.chain.tip()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_made_up_branch_towards_a_true_tip_closes_it_to_nobody() {
     let ours = grow(&genesis(), 5_000, 2, 200);
     let theirs = grow(&ours, 50, 2, 1);
@@ -301,7 +301,7 @@ async fn join_silent(node: &Node, heights: std::ops::Range<u8>) -> Vec<(Link, By
     silent
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn invented_tips_hold_no_slot_that_a_better_held_tip_waits_for() {
     let ours = grow(&genesis(), 100, 1, 9);
     let (theirs, made_up) = (grow(&ours, 800, 1, 9), grow(&genesis(), 100, 3, 1));
@@ -323,7 +323,7 @@ async fn invented_tips_hold_no_slot_that_a_better_held_tip_waits_for() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slot_goes_to_the_higher_of_two_equally_held_tips() {
     let chain = grow(&genesis(), 800, 1, 1);
     let config = HeaderSyncConfig { max_targets: 1, ..HeaderSyncConfig::recommended() };
@@ -352,7 +352,7 @@ async fn breaks(
     (rule, convicted(&node).into_iter().map(|(_, rule)| rule).collect())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_breach_of_a_page_is_named() {
     let other = grow(&genesis(), 20, 7, 1);
     let stranger = block(&other, 5);
@@ -405,7 +405,7 @@ async fn every_breach_of_a_page_is_named() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn more_headers_than_asked_for_are_a_breach() {
     let chain = grow(&genesis(), 20, 1, 1);
     let node = Node::new(1, Toy::with_anchors(&genesis(), vec![block(&chain, 5)]));
@@ -419,7 +419,7 @@ async fn more_headers_than_asked_for_are_a_breach() {
     assert_eq!(rule(&link.ended().await), "headers.count");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn answers_that_were_never_asked_for_end_the_session() {
     let node = Node::new(1, Toy::new(&genesis()));
     let (link, mut liar) = node.join_by_hand(66);
@@ -435,7 +435,7 @@ async fn ask(link_and_peer: (Link, ByHand), max_count: u32, schema: u8) -> (Link
     (link, peer)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn asking_beyond_our_limits_ends_the_session() {
     let node = Node::new(1, Toy::new(&genesis()));
     for (max_count, schema, expected) in [(1_001, 0, "GetHeaders.max_count"), (1, 1, "GetHeaders.schema")] {
@@ -444,7 +444,7 @@ async fn asking_beyond_our_limits_ends_the_session() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_server_answers_pages_refusals_and_busy() {
     let chain = grow(&genesis(), 2_300, 1, 1);
     let node = Node::new(1, Toy::new(&chain));
@@ -472,7 +472,7 @@ async fn a_server_answers_pages_refusals_and_busy() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_tip_that_flaps_and_lies_changes_nothing() {
     let chain = grow(&genesis(), 30, 1, 1);
     let node = Node::new(1, Toy::new(&genesis()));
@@ -487,7 +487,7 @@ async fn a_tip_that_flaps_and_lies_changes_nothing() {
     assert!(node.handle.status().targets.len() <= 3, "{:?}", node.handle.status().targets);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn sessions_that_go_leave_nothing_stranded() {
     let chain = grow(&genesis(), 6_000, 1, 1);
     let anchors = (1..=30).map(|step| block(&chain, step * 100)).collect();

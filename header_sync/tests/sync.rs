@@ -14,7 +14,7 @@ use zakura_transport::{
     routine::{JobFault, WorkPool},
 };
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn five_thousand_headers_come_from_three_peers() {
     let chain = grow(&genesis(), 5_000, 1, 1);
     let node = Node::new(1, Toy::new(&genesis()));
@@ -29,7 +29,7 @@ async fn five_thousand_headers_come_from_three_peers() {
     node.wait("counted by the servers", |_| servers.iter().map(count).sum::<u64>() >= 5_000).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn segments_come_from_many_peers_and_need_no_check_of_their_own() {
     let chain = grow(&genesis(), 20_000, 1, 1);
     let anchors: Vec<_> = (1..=200).map(|step| block(&chain, step * 100)).collect();
@@ -47,7 +47,7 @@ async fn segments_come_from_many_peers_and_need_no_check_of_their_own() {
     assert_eq!(node.handle.status().convictions, []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_tip_inside_a_segment_is_followed_with_full_proof_and_the_anchor_is_met_later() {
     let chain = grow(&genesis(), 900, 1, 1);
     let node = Node::new(1, Toy::with_anchors(&genesis(), vec![block(&chain, 400), block(&chain, 800)]));
@@ -61,7 +61,7 @@ async fn a_tip_inside_a_segment_is_followed_with_full_proof_and_the_anchor_is_me
     assert_eq!(node.chain.headers(), chain);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_branch_with_more_work_is_followed() {
     let trunk = grow(&genesis(), 300, 1, 1);
     let ours = grow(&trunk, 1_500, 2, 1);
@@ -78,7 +78,7 @@ async fn a_branch_with_more_work_is_followed() {
     assert_eq!(server.chain.verified.load(Ordering::SeqCst), 0, "less claimed work is not worth a check");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn our_own_store_out_of_order_is_retried_and_nobodys_fault() {
     let chain = grow(&genesis(), 300, 1, 1);
     let toy = Toy::new(&genesis());
@@ -92,7 +92,7 @@ async fn our_own_store_out_of_order_is_retried_and_nobodys_fault() {
     assert_eq!(node.handle.status().convictions, []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn new_blocks_travel_along_a_line_of_nodes() {
     let chain = grow(&genesis(), 40, 1, 1);
     let nodes: Vec<_> = (1..5).map(|id| Node::new(id, Toy::new(&genesis()))).collect();
@@ -102,7 +102,7 @@ async fn new_blocks_travel_along_a_line_of_nodes() {
     nodes[3].reach(tip(&chain)).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_finality_service_can_raise_the_floor() {
     let chain = grow(&genesis(), 50, 1, 1);
     let node = Node::new(1, Toy::new(&chain));

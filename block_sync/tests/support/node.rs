@@ -9,8 +9,11 @@ use zakura_block_sync::{
 use zakura_header_sync::{chain::BlockRef, ports::HeaderView};
 use zakura_transport::{
     Cancel, Capabilities, Direction, Exit, Fence, PeerId, PeerInfo, Service as _, Session, Spawner,
-    routine::{Publisher, WorkPool, publish},
+    routine::{JobCost, Publisher, WorkPool, publish},
 };
+
+/// What a job takes of the tests' time, which is virtual.
+const JOB: JobCost = JobCost::Each(Duration::from_micros(200));
 
 pub struct Node {
     pub id: PeerId,
@@ -57,7 +60,7 @@ impl Node {
 
     pub fn configured(number: u8, store: Store, config: BlockSyncConfig) -> Self {
         let spawner = Spawner::new();
-        let pool = WorkPool::new(&spawner, 2, 64).unwrap();
+        let pool = WorkPool::inline(&spawner, JOB, 64);
         Self::over(number, store, config, pool, spawner)
     }
 

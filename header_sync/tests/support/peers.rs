@@ -10,8 +10,11 @@ use zakura_header_sync::{
 };
 use zakura_transport::{
     Cancel, Capabilities, Direction, Exit, Fence, PeerId, PeerInfo, Service as _, Session, Spawner,
-    routine::{Message as _, WorkPool},
+    routine::{JobCost, Message as _, WorkPool},
 };
+
+/// What a job takes of the tests' time, which is virtual.
+const JOB: JobCost = JobCost::Each(Duration::from_micros(200));
 
 /// One node: a chain, header sync over it, and what it takes to run.
 pub struct Node {
@@ -48,7 +51,7 @@ impl Node {
 
     pub fn configured(id: u8, chain: Toy, config: HeaderSyncConfig) -> Self {
         let spawner = Spawner::new();
-        let pool = WorkPool::new(&spawner, 2, 64).unwrap();
+        let pool = WorkPool::inline(&spawner, JOB, 64);
         Self::over(id, chain, config, pool, spawner)
     }
 
