@@ -130,7 +130,7 @@ fn peer(id: u8) -> PeerInfo {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_machine_and_all_that_is_its_may_panic_while_it_panics() {
     let queue = RangeQueue::new(0);
     queue.push((1..=5).map(|key| (key, 1, Bomb)));
@@ -159,7 +159,7 @@ async fn a_machine_and_all_that_is_its_may_panic_while_it_panics() {
     drop(queue);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn instructions_nobody_read_may_panic_while_the_routine_does() {
     let (left, mut right) = Session::pair(peer(1), peer(2), 4);
     let ((_publisher, state), (mailbox, inlet)) = (publish(()), inlet::<Bomb>(4));
@@ -182,7 +182,7 @@ async fn instructions_nobody_read_may_panic_while_the_routine_does() {
     assert_eq!(contain::<()>(reactor).await, TaskEnd::Panicked("a reactor".into()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_panics_own_value_may_panic_when_it_is_dropped() {
     let nameless = "a panic without words".to_owned();
     assert_eq!(contain::<()>(async { panic_any(Bomb) }).await, TaskEnd::Panicked(nameless.clone()));

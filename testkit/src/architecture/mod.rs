@@ -16,6 +16,7 @@ mod manifest;
 mod offence;
 mod pattern;
 mod purity;
+mod real_time;
 mod rules;
 mod source;
 mod testing;

@@ -1,6 +1,6 @@
 //! The table of rules.
 
-use super::{House, Offence, arrows, determinism, files, locks, manifest, purity, testing, words};
+use super::{House, Offence, arrows, determinism, files, locks, manifest, purity, real_time, testing, words};
 
 /// One rule of the house.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,7 @@ pub const RULES: &[Rule] = &[
     rule("cfg_test_on_tests", testing::cfg_test_on_tests),
     rule("no_ignored_test", testing::no_ignored_test),
     rule("reasons", testing::reasons),
+    rule("real_time_is_named", real_time::real_time_is_named),
     rule("plain_words", words::plain_words),
     rule("speaks_of_itself", words::speaks_of_itself),
     rule("member_manifests", manifest::member_manifests),

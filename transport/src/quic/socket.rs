@@ -409,7 +409,7 @@ mod tests {
         Transmit { destination: there(), ecn: None, contents, segment_size: None, src_ip: None }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn disco_in_the_middle_of_a_batch_is_taken_out_and_answered() {
         let (script, socket) = socket();
         // Segments of one stride, the last one shorter: QUIC, two of disco's, QUIC.
@@ -429,7 +429,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn garbage_with_the_magic_is_taken_out_and_not_answered() {
         let (script, socket) = socket();
         let us = keys(1);
@@ -446,7 +446,7 @@ mod tests {
         assert_eq!(script.sent.lock().len(), 0);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_ping_goes_out_before_every_initial_of_a_dial() {
         let (script, socket) = socket();
         let (initial, short) = (vec![0xc7; 1200], vec![0x47; 50]);

@@ -409,7 +409,7 @@ mod tests {
         assert_pending!(task::spawn(inlet.recv()).poll());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_farewell_is_sent_once_through_a_panic_and_a_full_channel() {
         let (sender, mut receiver) = events(2);
         let mut farewell = sender.farewell("bye").await.unwrap();
@@ -451,7 +451,7 @@ mod tests {
         assert_eq!(woken, (0..32).collect::<Vec<_>>());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn published_state_coalesces() {
         let (publisher, mut published) = publish(0);
         publisher.set(1);

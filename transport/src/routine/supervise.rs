@@ -88,7 +88,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn every_end_is_one_value() {
         let closed = Exit::Closed { reopen: true };
         assert_eq!(supervise(async { Exit::Closed { reopen: true } }).await, closed);
