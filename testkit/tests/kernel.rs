@@ -3,7 +3,8 @@
 //!
 //! It needs root and `ip` and `tc` (Debian: iproute2). Where a namespace cannot be made it says so and shows nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its own functions too")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its own functions too")]
+#![expect(clippy::print_stdout, reason = "what was measured is worth a look")]
 
 use std::{
     io::{BufRead, BufReader},
