@@ -10,5 +10,7 @@ pub mod hostile;
 pub mod hostile_cli;
 pub mod sabotage;
 pub mod sim;
+pub mod stack;
+pub mod stack_cli;
 pub mod worlds;
 pub mod worlds_cli;

@@ -22,11 +22,11 @@ pub struct SizeArgs {
 }
 
 impl SizeArgs {
-    const fn size(self) -> Size {
+    pub(crate) const fn size(self) -> Size {
         Size { peers: self.peers, heights: self.heights, newcomers: self.newcomers, faults: self.faults }
     }
 
-    fn arguments(self) -> String {
+    pub(crate) fn arguments(self) -> String {
         let Self { peers, heights, newcomers, faults } = self;
         format!("--peers {peers} --heights {heights} --newcomers {newcomers} --faults {faults}")
     }
@@ -81,59 +81,61 @@ impl SweepArgs {
     pub fn run(&self) -> Result<String, String> {
         let seeds = self.from..self.from.saturating_add(self.seeds);
         let summary = sweep(seeds, self.size.size(), self.threads).map_err(|error| error.to_string())?;
-        let text = if self.json { self.json(&summary) } else { self.table(&summary) };
+        let replay = |seed| format!("zakura-sim replay {seed} {}", self.size.arguments());
+        let text = if self.json { json(&summary, replay) } else { table(&summary, replay) };
         if summary.broken.is_empty() { Ok(text) } else { Err(text) }
     }
+}
 
-    fn table(&self, summary: &Summary) -> String {
-        let mut out = String::new();
-        for (what, tally) in &summary.seen {
-            line(&mut out, &format!("{what:<60} {:>8} times in {:>6} worlds", tally.times, tally.worlds));
-        }
-        for (name, (holds, cap)) in &summary.fullest {
-            line(&mut out, &format!("fullest {name:<52} {holds:>12} of {cap}"));
-        }
-        for (seed, report) in &summary.broken {
-            for breach in &report.breaches {
-                line(&mut out, &format!("seed {seed}: {breach}"));
-            }
-            line(&mut out, &format!("  see it: zakura-sim replay {seed} {}", self.size.arguments()));
-        }
-        let (worlds, broken, steps) = (summary.worlds, summary.broken.len(), summary.steps);
-        let seconds = summary.virtual_time / 1_000_000_000;
-        let cost = summary.processor_time.as_secs_f64();
-        line(
-            &mut out,
-            &format!(
-                "{worlds} worlds, {broken} broken; {steps} events, {seconds} virtual s, {cost:.2} processor s"
-            ),
-        );
-        out
+/// What a sweep amounts to, line by line. `replay` says how to see a seed again.
+pub(crate) fn table(summary: &Summary, replay: impl Fn(u64) -> String) -> String {
+    let mut out = String::new();
+    for (what, tally) in &summary.seen {
+        line(&mut out, &format!("{what:<60} {:>8} times in {:>6} worlds", tally.times, tally.worlds));
     }
+    for (name, (holds, cap)) in &summary.fullest {
+        line(&mut out, &format!("fullest {name:<52} {holds:>12} of {cap}"));
+    }
+    for (seed, report) in &summary.broken {
+        for breach in &report.breaches {
+            line(&mut out, &format!("seed {seed}: {breach}"));
+        }
+        line(&mut out, &format!("  see it: {}", replay(*seed)));
+    }
+    let (worlds, broken, steps) = (summary.worlds, summary.broken.len(), summary.steps);
+    let seconds = summary.virtual_time / 1_000_000_000;
+    let cost = summary.processor_time.as_secs_f64();
+    line(
+        &mut out,
+        &format!(
+            "{worlds} worlds, {broken} broken; {steps} events, {seconds} virtual s, {cost:.2} processor s"
+        ),
+    );
+    out
+}
 
-    fn json(&self, summary: &Summary) -> String {
-        let seen: std::collections::BTreeMap<_, _> =
-            summary.seen.iter().map(|(what, tally)| (what, [tally.times, tally.worlds])).collect();
-        let broken: Vec<_> = summary
-            .broken
-            .iter()
-            .map(|(seed, report)| {
-                let breaches: Vec<_> = report.breaches.iter().map(ToString::to_string).collect();
-                let replay = format!("zakura-sim replay {seed} {}", self.size.arguments());
-                serde_json::json!({ "seed": seed, "breaches": breaches, "replay": replay })
-            })
-            .collect();
-        serde_json::json!({
-            "worlds": summary.worlds,
-            "events": summary.steps,
-            "virtual_s": summary.virtual_time / 1_000_000_000,
-            "processor_s": summary.processor_time.as_secs_f64(),
-            "seen": seen,
-            "fullest": summary.fullest,
-            "broken": broken,
+/// The same as one JSON object.
+pub(crate) fn json(summary: &Summary, replay: impl Fn(u64) -> String) -> String {
+    let seen: std::collections::BTreeMap<_, _> =
+        summary.seen.iter().map(|(what, tally)| (what, [tally.times, tally.worlds])).collect();
+    let broken: Vec<_> = summary
+        .broken
+        .iter()
+        .map(|(seed, report)| {
+            let breaches: Vec<_> = report.breaches.iter().map(ToString::to_string).collect();
+            serde_json::json!({ "seed": seed, "breaches": breaches, "replay": replay(*seed) })
         })
-        .to_string()
-    }
+        .collect();
+    serde_json::json!({
+        "worlds": summary.worlds,
+        "events": summary.steps,
+        "virtual_s": summary.virtual_time / 1_000_000_000,
+        "processor_s": summary.processor_time.as_secs_f64(),
+        "seen": seen,
+        "fullest": summary.fullest,
+        "broken": broken,
+    })
+    .to_string()
 }
 
 impl ReplayArgs {
@@ -179,7 +181,8 @@ impl ShrinkArgs {
     }
 }
 
-fn told(report: &Report) -> String {
+/// A world's last events and what did not hold.
+pub(crate) fn told(report: &Report) -> String {
     let mut out = String::new();
     for (at, event) in &report.tail {
         line(&mut out, &format!("{:>7} us {event}", at / 1_000));

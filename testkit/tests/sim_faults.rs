@@ -6,8 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use zakura::store::Store;
 use zakura_header_sync::ports::HeaderChain;
 use zakura_testkit::sim::{
-    Access, Account, Fault, Finished, Genesis, Nat, NodeIndex, Outfit, PathShape, Timeline, World,
-    WorldError, run, store, store_with,
+    Account, Finished, Genesis, NodeIndex, Outfit, PathShape, World, WorldError, run, store, store_with,
 };
 
 const A: NodeIndex = NodeIndex(0);
@@ -19,23 +18,28 @@ const fn second(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A has a chain of ten blocks, B has none and dials A; both live for so many seconds.
-fn two_nodes(faults: Timeline, seconds: u64) -> Finished<()> {
-    let genesis =
-        Genesis { usual_path: PathShape::clean(LATENCY), faults, record: true, ..Genesis::rough(5) };
+type Ended = Result<(), WorldError>;
+
+/// A has a chain of ten blocks, B has none, dials A and syncs; then the story goes on. Both live for so many seconds.
+fn two_nodes(
+    seconds: u64,
+    story: impl AsyncFnOnce(&mut World<Store>) -> Ended + Send + 'static,
+) -> Finished<()> {
+    let genesis = Genesis { usual_path: PathShape::clean(LATENCY), record: true, ..Genesis::rough(5) };
     let outcome = run(genesis, async move |world: &mut World<Store>| {
         let source = store_with(10, 1)?;
         let tip = source.view().tip;
         for store in [source, store()?] {
-            world.add(Outfit { access: Access::mbit(100), nat: Nat::Open, ..Outfit::usual(store) })?;
+            world.add(Outfit::usual(store))?;
         }
         world.introduce(B, A).await?;
         for node in [A, B] {
             world.start(node).await?;
         }
         world.commits(B, tip, second(8)).await?;
-        world.pass(second(seconds).saturating_sub(world.switch().elapsed())).await?;
-        Ok::<_, WorldError>(())
+        story(world).await?;
+        world.until(second(seconds)).await;
+        Ok(())
     });
     outcome.unwrap()
 }
@@ -49,8 +53,10 @@ fn said(account: &Account, node: NodeIndex, words: &str) -> Vec<f64> {
 
 #[test]
 fn a_peer_that_vanished_is_missed_within_the_idle_time_and_one_keep_alive() {
-    let crash = Timeline::calm().at(second(32), Fault::Crash(A));
-    let world = two_nodes(crash, 400);
+    let world = two_nodes(400, async |world| {
+        world.until(second(32)).await;
+        world.crash(A).await
+    });
     let lost = said(&world.account, B, "lost 0");
     assert_eq!(lost.len(), 1, "{:#?}", world.account.trace.tail);
     // QUIC's 150 s run from the last word of the peer, or from the first thing said into the silence, one keep-alive
@@ -61,8 +67,12 @@ fn a_peer_that_vanished_is_missed_within_the_idle_time_and_one_keep_alive() {
 
 #[test]
 fn a_node_that_restarts_with_its_identity_resets_the_stale_connection_in_one_round_trip() {
-    let faults = Timeline::calm().at(second(20), Fault::Crash(A)).at(second(22), Fault::Restart(A));
-    let world = two_nodes(faults, 60);
+    let world = two_nodes(60, async |world| {
+        world.until(second(20)).await;
+        world.crash(A).await?;
+        world.until(second(22)).await;
+        world.start(A).await
+    });
     let started = said(&world.account, A, "started, life 1");
     let lost = said(&world.account, B, "lost 0");
     let back = said(&world.account, B, "connected with 0");
@@ -84,10 +94,14 @@ fn sent_after(account: &Account, node: NodeIndex, after: f64) -> f64 {
 
 #[test]
 fn a_partition_of_twenty_seconds_costs_no_connection() {
-    let part = BTreeSet::from([A]);
-    let faults =
-        Timeline::calm().at(second(20), Fault::Split(part.clone())).at(second(40), Fault::Rejoin(part));
-    let world = two_nodes(faults, 200);
+    let world = two_nodes(200, async |world| {
+        let part = BTreeSet::from([A]);
+        world.until(second(20)).await;
+        world.split(&part);
+        world.until(second(40)).await;
+        world.rejoin(&part);
+        Ok(())
+    });
     assert_eq!(said(&world.account, B, "lost"), [0.0; 0]);
     assert_eq!(said(&world.account, A, "lost"), [0.0; 0]);
     let dropped = world.account.traffic.drops.values().sum::<u64>();

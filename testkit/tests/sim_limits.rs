@@ -5,6 +5,7 @@
 use std::time::Duration;
 use zakura::store::Store;
 use zakura_testkit::sim::{FailedRun, Failure, Genesis, Limits, World, WorldError, run};
+use zakura_transport::Identity;
 
 fn fails(limits: Limits, scenario: impl AsyncFnOnce(&mut World<Store>) + Send + 'static) -> FailedRun {
     let genesis = Genesis { limits, ..Genesis::rough(42) };
@@ -35,6 +36,16 @@ fn tasks_that_wake_each_other_for_ever_are_a_livelock() {
         }
     });
     assert_eq!(failed.failure, Failure::Livelock);
+}
+
+#[test]
+fn randomness_of_the_operating_system_is_not_for_worlds() {
+    let before = Identity::generate().map(|identity| identity.peer_id());
+    let failed = fails(Limits::default(), async move |_: &mut World<Store>| {
+        drop(before);
+        drop(Identity::generate());
+    });
+    assert_eq!(failed.failure, Failure::Entropy(1));
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub struct TransportConfig {
     /// The clock of address tokens in the system's place.
     #[cfg(feature = "simulation")]
     pub token_time: Option<Arc<dyn TokenTime>>,
+    /// What this node does to its own words, if it is a peer with a habit.
+    #[cfg(feature = "simulation")]
+    pub tongue: Option<Arc<dyn crate::Tongue>>,
     /// The network: 1 Mainnet, 2 Testnet, 3 Regtest, 4 configured (wire 2.2). Other networks are refused.
     pub network_id: u32,
     /// The genesis hash in internal byte order, or a cohort's chain id (wire 2.5). Other chains are refused.
@@ -51,6 +54,8 @@ impl TransportConfig {
             entropy: Entropy::Os,
             #[cfg(feature = "simulation")]
             token_time: None,
+            #[cfg(feature = "simulation")]
+            tongue: None,
             network_id,
             chain_id,
             max_inbound: 112,

@@ -37,6 +37,7 @@ mod service;
 mod session;
 mod spawner;
 mod stream;
+mod tongue;
 mod transport;
 
 pub use cancel::Cancel;
@@ -56,10 +57,14 @@ pub use peer::{Direction, PeerAddr, PeerAddrError, PeerId, PeerIdError, PeerInfo
 #[cfg(feature = "simulation")]
 pub use plant::{Saboteur, planted};
 pub use pool::{PeerEvent, PeerEvents, PeerEventsError};
+#[cfg(feature = "simulation")]
+pub use quic::os_draws;
 pub use quic::{DatagramSocket, Entropy};
 pub use service::{Registry, RegistryError, Service};
 pub use session::{FrameError, FrameReceiver, FrameSender, OUTBOX_BYTES, Request, Session};
 pub use spawner::{Spawner, TaskReport};
 pub use stream::{Mode, Opener, PayloadCap, StreamKind, StreamSpec};
+#[cfg(feature = "simulation")]
+pub use tongue::{Spoken, Tongue};
 pub use transport::{AddPeerError, Transport, TransportHandle, WeakTransportHandle};
 pub use wire::Frame;

@@ -134,7 +134,7 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     #[cfg(feature = "simulation")]
     #[must_use]
     pub fn simulated(mut self, simulated: Simulated) -> Self {
-        self.base = Base::Simulated(simulated);
+        self.base = Base::Simulated(Box::new(simulated));
         self
     }
 
@@ -190,18 +190,19 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
         };
         let (spawner, stop) = (base.spawner(), Cancel::new());
         let mut lifecycle = Lifecycle::new(STOP_LIMITS);
+        let (header_settings, body_settings) = base.services(&config);
 
         // 1.
         let pool = base.pool(&spawner, config.node.threads(), WORK_SESSIONS)?;
         lifecycle.add(Workers { pool: pool.clone(), grace: STOP_GRACE })?;
         // 2.
         let (header_sync, headers, reactor) =
-            HeaderSync::prepare(Arc::clone(&chain) as _, config.header_sync.build(), pool.clone());
+            HeaderSync::prepare(Arc::clone(&chain) as _, header_settings, pool.clone());
         registry.register(header_sync)?;
         lifecycle.add(reactor)?;
         // 3.
         let (block_sync, blocks, reactor) =
-            BlockSync::prepare(chain as _, headers.views(), config.block_sync.build(), pool.clone());
+            BlockSync::prepare(chain as _, headers.views(), body_settings, pool.clone());
         registry.register(block_sync)?;
         lifecycle.add(reactor)?;
         // 4.

@@ -11,7 +11,8 @@ use std::{
 use zakura_testkit::{
     accuracy_cli::ProbeCommand,
     sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference},
-    worlds_cli::{ReplayArgs, ShrinkArgs, SweepArgs},
+    stack_cli::{StackArgs, arguments},
+    worlds_cli::{ReplayArgs, ShrinkArgs, SizeArgs, SweepArgs},
 };
 
 /// Worlds from a seed: real nodes in virtual time, or their pure parts by the thousand.
@@ -26,8 +27,10 @@ struct Cli {
 enum What {
     /// Lives one world.
     Run(Run),
-    /// Lives one world in two processes and compares them event by event.
-    CheckDeterminism(World),
+    /// Lives one world, or one plan, in two processes and compares them event by event.
+    CheckDeterminism(Twice),
+    /// Lives plans on real nodes and says how often what happened.
+    Stack(StackArgs),
     /// Runs many pure worlds and says how often what happened.
     Sweep(SweepArgs),
     /// Runs one pure world again and tells its last events.
@@ -49,6 +52,17 @@ struct Run {
     /// Write every event to this file.
     #[arg(long)]
     events: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Twice {
+    #[command(flatten)]
+    world: World,
+    /// The plan of the seed in place of a mesh.
+    #[arg(long)]
+    plan: bool,
+    #[command(flatten)]
+    size: SizeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -154,10 +168,10 @@ impl Run {
 }
 
 /// The events of a world that another process lived.
-fn elsewhere(world: &World, path: &Path) -> Result<Vec<String>, String> {
+fn elsewhere(arguments: &[String], path: &Path) -> Result<Vec<String>, String> {
     let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let mut command = Command::new(program);
-    command.args(world.arguments()).arg("--events").arg(path);
+    command.args(arguments).arg("--events").arg(path);
     let output = command.output().map_err(|error| format!("cannot start this program again: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -166,10 +180,12 @@ fn elsewhere(world: &World, path: &Path) -> Result<Vec<String>, String> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-fn check_determinism(world: &World) -> Result<String, String> {
+fn check_determinism(twice: &Twice) -> Result<String, String> {
+    let Twice { world, plan, size } = twice;
+    let arguments = if *plan { arguments(world.seed, *size) } else { world.arguments() };
     let folder = tempfile::tempdir().map_err(|error| format!("no folder for events: {error}"))?;
     let (a, b) = (folder.path().join("a"), folder.path().join("b"));
-    let (first, second) = (elsewhere(world, &a)?, elsewhere(world, &b)?);
+    let (first, second) = (elsewhere(&arguments, &a)?, elsewhere(&arguments, &b)?);
     match first_difference(&first, &second) {
         None => Ok(format!("seed {}: {} events, twice the same", world.seed, first.len())),
         Some(difference) => Err(format!("two processes differ:\n{difference}")),
@@ -179,7 +195,8 @@ fn check_determinism(world: &World) -> Result<String, String> {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         What::Run(run) => run.run(),
-        What::CheckDeterminism(world) => check_determinism(&world),
+        What::CheckDeterminism(twice) => check_determinism(&twice),
+        What::Stack(stack) => stack.run(),
         What::Sweep(sweep) => sweep.run(),
         What::Replay(replay) => replay.run(),
         What::Shrink(shrink) => shrink.run(),

@@ -118,6 +118,8 @@ pub struct PathShape {
     pub reorder_by: Duration,
     /// Datagrams that come twice; the second at most one latency later.
     pub duplicate: Chance,
+    /// Datagrams that arrive with a bit turned over, in a byte that a generator of its own chooses.
+    pub spoil: Chance,
     /// The longest datagram that passes (UDP payload); longer ones vanish.
     pub mtu: usize,
 }
@@ -133,6 +135,7 @@ impl PathShape {
             reorder: Chance(0),
             reorder_by: Duration::ZERO,
             duplicate: Chance(0),
+            spoil: Chance(0),
             mtu: 1472,
         }
     }
@@ -161,6 +164,21 @@ pub enum Nat {
         /// How long a pinhole lasts after the last datagram in either direction.
         idle: Duration,
     },
+    /// The same, and everybody the node writes to sees it at another port, which only they can answer to: what one peer
+    /// says of its address is of no use to another.
+    Symmetric {
+        /// How long a pinhole lasts; the next one is another port.
+        idle: Duration,
+    },
+}
+
+impl Nat {
+    const fn idle(self) -> Option<Duration> {
+        match self {
+            Self::Open => None,
+            Self::Pinhole { idle } | Self::Symmetric { idle } => Some(idle),
+        }
+    }
 }
 
 /// Why a datagram did not come through.
@@ -197,6 +215,8 @@ pub enum Offer {
         at: u64,
         /// And once more, then.
         again: Option<u64>,
+        /// The place of the byte that comes through wrong; not in the one that comes once more.
+        spoiled: Option<usize>,
     },
 }
 
@@ -215,15 +235,42 @@ struct Attached {
     up: Pipe,
     down: Pipe,
     nat: Nat,
-    /// When a datagram last passed between the node and this other one, and the node had written first.
-    pinholes: BTreeMap<NodeIndex, u64>,
+    /// By whom the node wrote to.
+    pinholes: BTreeMap<NodeIndex, Pinhole>,
+    next_port: u16,
     is_up: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pinhole {
+    /// When a datagram last passed, in either direction.
+    used_at: u64,
+    /// What the node is seen at there, behind a symmetric NAT.
+    port: u16,
+}
+
+/// The first port that a symmetric NAT gives out.
+const FIRST_PORT: u16 = 40_000;
+
+impl Attached {
+    /// The node writes to another one.
+    fn pierce(&mut self, now: u64, to: NodeIndex) {
+        let Some(idle) = self.nat.idle() else { return };
+        match self.pinholes.get_mut(&to).filter(|hole| now.saturating_sub(hole.used_at) <= nanos(idle)) {
+            Some(hole) => hole.used_at = now,
+            None => {
+                self.pinholes.insert(to, Pinhole { used_at: now, port: self.next_port });
+                self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Path {
     shape: PathShape,
     rng: ChaCha8Rng,
+    spoils: ChaCha8Rng,
     is_bad: bool,
     last_arrival: u64,
 }
@@ -284,7 +331,13 @@ impl Path {
             at = at.max(self.last_arrival);
             self.last_arrival = at;
         }
-        Offer::Arrives { at, again: is_double.then(|| at.saturating_add(echo)) }
+        Offer::Arrives { at, again: is_double.then(|| at.saturating_add(echo)), spoiled: self.spoil(length) }
+    }
+
+    fn spoil(&mut self, length: usize) -> Option<usize> {
+        let last = u64::try_from(length).ok()?.checked_sub(1)?;
+        let (hits, place) = (self.shape.spoil.hits(&mut self.spoils), up_to(last, &mut self.spoils));
+        usize::try_from(place).ok().filter(|_| hits)
     }
 }
 
@@ -299,7 +352,8 @@ impl LinkModel {
     pub fn attach(&mut self, access: Access, nat: Nat) -> NodeIndex {
         let index = NodeIndex(u16::try_from(self.nodes.len()).unwrap_or(u16::MAX));
         let (up, down) = (Pipe::new(access.up), Pipe::new(access.down));
-        self.nodes.push(Attached { up, down, nat, pinholes: BTreeMap::new(), is_up: false });
+        let (pinholes, next_port) = (BTreeMap::new(), FIRST_PORT);
+        self.nodes.push(Attached { up, down, nat, pinholes, next_port, is_up: false });
         index
     }
 
@@ -344,9 +398,7 @@ impl LinkModel {
             return Offer::Drop(DropReason::Down);
         };
         let Some(out) = sender.up.pass(now, length) else { return Offer::Drop(DropReason::UpQueue) };
-        if matches!(sender.nat, Nat::Pinhole { .. }) {
-            sender.pinholes.insert(to, now);
-        }
+        sender.pierce(now, to);
         if self.cuts.contains(&(from, to)) {
             return Offer::Drop(DropReason::Cut);
         }
@@ -366,14 +418,22 @@ impl LinkModel {
         length: usize,
     ) -> Result<u64, DropReason> {
         let receiver = self.node(to).ok_or(DropReason::Nowhere)?;
-        if let Nat::Pinhole { idle } = receiver.nat {
-            let last = receiver.pinholes.get_mut(&from).ok_or(DropReason::Nat)?;
-            if now.saturating_sub(*last) > nanos(idle) {
+        if let Some(idle) = receiver.nat.idle() {
+            let hole = receiver.pinholes.get_mut(&from).ok_or(DropReason::Nat)?;
+            if now.saturating_sub(hole.used_at) > nanos(idle) {
                 return Err(DropReason::Nat);
             }
-            *last = (*last).max(now);
+            hole.used_at = hole.used_at.max(now);
         }
         receiver.down.pass(now, length).ok_or(DropReason::DownQueue)
+    }
+
+    /// The port at which a node behind a symmetric NAT is seen by one that it wrote to.
+    #[must_use]
+    pub fn port_seen(&self, node: NodeIndex, by: NodeIndex) -> Option<u16> {
+        let node = self.nodes.get(usize::from(node.0))?;
+        let hole = node.pinholes.get(&by).filter(|_| matches!(node.nat, Nat::Symmetric { .. }))?;
+        Some(hole.port)
     }
 
     /// Whether a node is running.
@@ -390,7 +450,8 @@ impl LinkModel {
         let (seed, shape) = (self.seed, self.usual);
         self.paths.entry((from, to)).or_insert_with(|| {
             let pair = u64::from(from.0) << 16 | u64::from(to.0);
-            Path { shape, rng: seed.nth("path", pair).rng(), is_bad: false, last_arrival: 0 }
+            let (rng, spoils) = (seed.nth("path", pair).rng(), seed.nth("spoils", pair).rng());
+            Path { shape, rng, spoils, is_bad: false, last_arrival: 0 }
         })
     }
 }
@@ -494,10 +555,50 @@ mod tests {
     }
 
     #[test]
+    fn a_symmetric_nat_shows_everybody_another_port_and_a_new_one_after_its_rest() {
+        let mut model = LinkModel::new(Seed::root(1), PathShape::clean(Duration::from_millis(5)));
+        let idle = Duration::from_secs(30);
+        let inside = model.attach(fast(), Nat::Symmetric { idle });
+        let (a, b) = (model.attach(fast(), Nat::Open), model.attach(fast(), Nat::Open));
+        model.set_up(inside, true);
+        let second = 1_000 * MS;
+        assert_eq!(model.port_seen(inside, a), None);
+        for to in [a, b] {
+            model.offer(0, inside, to, 100);
+        }
+        let (by_a, by_b) = (model.port_seen(inside, a).unwrap(), model.port_seen(inside, b).unwrap());
+        assert_ne!(by_a, by_b);
+        assert!(model.arrive(20 * second, a, inside, 100).is_ok());
+        model.offer(45 * second, inside, a, 100);
+        assert_eq!(model.port_seen(inside, a), Some(by_a), "what is used stays");
+        model.offer(80 * second, inside, a, 100);
+        assert_ne!(model.port_seen(inside, a), Some(by_a), "what rested is gone");
+        assert_eq!(model.port_seen(a, inside), None, "nothing stands before the other one");
+    }
+
+    #[test]
+    fn datagrams_are_spoiled_as_often_as_it_says_and_nothing_else_changes() {
+        let spoil = PathShape { spoil: Chance::percent(2), ..PathShape::rough() };
+        let (mut clean, mut spoilt) = (model(3, PathShape::rough(), fast()), model(3, spoil, fast()));
+        let mut count = 0;
+        for n in 0..20_000 {
+            match (clean.offer(n * MS, A, B, 100), spoilt.offer(n * MS, A, B, 100)) {
+                (Offer::Arrives { at, again, .. }, Offer::Arrives { at: then, again: more, spoiled }) => {
+                    assert_eq!((at, again), (then, more));
+                    assert!(spoiled.is_none_or(|place| place < 100));
+                    count += usize::from(spoiled.is_some());
+                }
+                (left, right) => assert_eq!(left, right),
+            }
+        }
+        assert!((340..460).contains(&count), "{count}");
+    }
+
+    #[test]
     fn a_datagram_takes_its_time() {
         // 972 bytes and 28 of headers at 8 Mbit/s are 1 ms, twice; 10 ms between.
         let mut model = model(1, PathShape::clean(Duration::from_millis(10)), Access::mbit(8));
-        assert_eq!(model.offer(0, A, B, 972), Offer::Arrives { at: 11 * MS, again: None });
+        assert_eq!(model.offer(0, A, B, 972), Offer::Arrives { at: 11 * MS, again: None, spoiled: None });
         assert_eq!(model.arrive(11 * MS, A, B, 972), Ok(12 * MS));
     }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::chain::{append, unmined};
 use std::{sync::Arc, time::Duration};
 use zakura::{
-    store::{FixedClock, Store, StoreOptions},
+    store::{FixedClock, Store, StoreOptions, WallClock},
     zcash::{Network, Parent},
 };
 use zakura_header_sync::{chain::BlockRef, ports::HeaderChain};
@@ -55,7 +55,15 @@ pub struct MeshReport {
 ///
 /// What the store says.
 pub fn store() -> Result<Arc<Store>, WorldError> {
-    let clock = Arc::new(FixedClock(NOW));
+    store_by(Arc::new(FixedClock(NOW)))
+}
+
+/// The same by another clock.
+///
+/// # Errors
+///
+/// What the store says.
+pub fn store_by(clock: Arc<dyn WallClock>) -> Result<Arc<Store>, WorldError> {
     let options = StoreOptions { no_pow: true, clock, cache_bytes: STORE_CACHE, ..StoreOptions::default() };
     Store::in_memory(Network::Regtest, options).map(Arc::new).map_err(failed)
 }
@@ -106,7 +114,7 @@ impl Mesh {
             world.commits(node, tip, PATIENCE).await?;
         }
         let synced_after = world.switch().elapsed();
-        world.pass(self.at_least.saturating_sub(synced_after)).await?;
+        world.until(self.at_least).await;
         let ends =
             world.nodes().into_iter().map(|node| world.handle(node).map(|handle| handle.peers().len()));
         let connection_ends = ends.sum::<Result<usize, _>>()?;

@@ -5,7 +5,6 @@ use super::{
     measure::ThreadTime,
     seed::Seed,
     switch::{Switch, Traffic},
-    timeline::Timeline,
     trace::{Trace, TraceReport},
     world::{World, WorldError},
 };
@@ -22,7 +21,7 @@ use std::{
 use tokio::{sync::Notify, time::sleep};
 use zakura_block_sync::ports::BlockStore;
 use zakura_header_sync::ports::HeaderChain;
-use zakura_transport::Spawner;
+use zakura_transport::{Spawner, os_draws};
 
 /// How often the watch looks at a world from outside.
 const WATCH: Duration = Duration::from_millis(100);
@@ -58,8 +57,6 @@ pub struct Genesis {
     pub seed: u64,
     /// Paths that have no shape of their own.
     pub usual_path: PathShape,
-    /// What goes wrong.
-    pub faults: Timeline,
     /// When to give up.
     pub limits: Limits,
     /// Keep every event, for a comparison.
@@ -67,11 +64,11 @@ pub struct Genesis {
 }
 
 impl Genesis {
-    /// A rough network on which nothing is planned to fail.
+    /// A rough network.
     #[must_use]
     pub fn rough(seed: u64) -> Self {
         let usual_path = PathShape::rough();
-        Self { seed, usual_path, faults: Timeline::calm(), limits: Limits::default(), record: false }
+        Self { seed, usual_path, limits: Limits::default(), record: false }
     }
 }
 
@@ -96,6 +93,9 @@ pub enum Failure {
     /// One task never lets go of the thread, which is left behind.
     #[error("stuck: one task never lets go of its thread")]
     Stuck,
+    /// Something asked the operating system for randomness: the same seed does not give this world again.
+    #[error("{0} draws of the operating system's randomness")]
+    Entropy(u64),
     /// The operating system started no thread or runtime.
     #[error("cannot start: {0}")]
     NotStarted(String),
@@ -272,9 +272,9 @@ where
     C: HeaderChain + BlockStore,
     S: AsyncFnOnce(&mut World<C>) -> Result<T, WorldError>,
 {
-    let seed = Seed::root(genesis.seed);
+    let (seed, draws) = (Seed::root(genesis.seed), os_draws());
     let links = LinkModel::new(seed.child("links"), genesis.usual_path);
-    let mut world = World::new(seed, links, Trace::new(genesis.record), genesis.faults);
+    let mut world = World::new(seed, links, Trace::new(genesis.record));
     *switch = Some(world.switch().clone());
     let heart = Spawner::new();
     heart.spawn("heart", beat(Arc::clone(pulse)));
@@ -287,7 +287,10 @@ where
     world.end().await;
     heart.kill();
     heart.stop(LAST_TURN).await;
-    result
+    match os_draws().saturating_sub(draws) {
+        0 => result,
+        drawn => Err(Failure::Entropy(drawn)),
+    }
 }
 
 /// Shows the watch that virtual time passes.

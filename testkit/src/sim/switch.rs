@@ -28,7 +28,22 @@ struct Datagram {
     number: DatagramNumber,
     from: NodeIndex,
     to: NodeIndex,
+    /// Where the receiver sees it come from.
+    source: SocketAddr,
+    /// The port it was sent to.
+    port: u16,
     bytes: Arc<[u8]>,
+}
+
+impl Datagram {
+    /// The same with one bit turned over.
+    fn spoiled(self, place: usize) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte ^= 1 << (place % 8);
+        }
+        Self { bytes: bytes.into(), ..self }
+    }
 }
 
 /// Where a datagram is.
@@ -65,6 +80,7 @@ struct State {
     /// When the pump wakes by itself.
     armed: Option<u64>,
     drops: BTreeMap<DropReason, u64>,
+    spoiled: u64,
 }
 
 impl State {
@@ -89,25 +105,48 @@ impl State {
         let now = self.now();
         let number = self.sent;
         self.sent = number.saturating_add(1);
-        let known = self.addresses.get(&to).copied();
+        let (known, port) = (self.addresses.get(&to).copied(), to.port());
         let to = known.unwrap_or(NodeIndex(u16::MAX));
         self.trace.sent(now, number, (from, to), bytes);
-        let datagram = Datagram { number, from, to, bytes: Arc::from(bytes) };
-        if known.is_none() {
-            self.drop(now, &datagram, DropReason::Nowhere);
-            return false;
-        }
-        match self.links.offer(now, from, to, bytes.len()) {
-            Offer::Drop(reason) => self.drop(now, &datagram, reason),
-            Offer::Arrives { at, again } => {
+        let offer = known.map(|to| self.links.offer(now, from, to, bytes.len()));
+        let source = self.seen_from(from, to);
+        let datagram = Datagram { number, from, to, source, port, bytes: Arc::from(bytes) };
+        match offer {
+            None => self.drop(now, &datagram, DropReason::Nowhere),
+            Some(Offer::Drop(reason)) => self.drop(now, &datagram, reason),
+            Some(Offer::Arrives { at, again, spoiled }) => {
                 if let Some(again) = again {
                     self.schedule(again, Stage::Arriving, datagram.clone());
                 }
+                let datagram = match spoiled {
+                    Some(place) => {
+                        self.spoiled = self.spoiled.saturating_add(1);
+                        self.trace.push(now, What::Spoiled { datagram: number, to });
+                        datagram.spoiled(place)
+                    }
+                    None => datagram,
+                };
                 self.schedule(at, Stage::Arriving, datagram);
                 return self.armed.is_none_or(|armed| at < armed);
             }
         }
         false
+    }
+
+    /// The address at which `to` sees `from`. Whoever writes there writes to that node.
+    fn seen_from(&mut self, from: NodeIndex, to: NodeIndex) -> SocketAddr {
+        let own = self.plugs.get(usize::from(from.0)).map(|plug| plug.addr);
+        let mut source = own.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+        if let Some(port) = self.links.port_seen(from, to) {
+            source.set_port(port);
+            self.addresses.insert(source, from);
+        }
+        source
+    }
+
+    /// Whether it is aimed at the port that its receiver shows its sender.
+    fn is_aimed(&self, datagram: &Datagram) -> bool {
+        self.links.port_seen(datagram.to, datagram.from).is_none_or(|port| port == datagram.port)
     }
 
     /// Lets happen what is due, and gives the reader to wake, if any.
@@ -117,6 +156,10 @@ impl State {
             return None;
         }
         match stage {
+            Stage::Arriving if !self.is_aimed(&datagram) => {
+                self.drop(at, &datagram, DropReason::Nat);
+                None
+            }
             Stage::Arriving => {
                 match self.links.arrive(at, datagram.from, datagram.to, datagram.bytes.len()) {
                     Ok(then) => self.schedule(then, Stage::Delivered, datagram),
@@ -157,6 +200,8 @@ pub struct Traffic {
     pub sent: u64,
     /// Lost, by reason.
     pub drops: BTreeMap<DropReason, u64>,
+    /// Come through with a wrong byte.
+    pub spoiled: u64,
 }
 
 impl Switch {
@@ -174,6 +219,7 @@ impl Switch {
             sent: 0,
             armed: None,
             drops: BTreeMap::new(),
+            spoiled: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), earlier: Arc::default() }
     }
@@ -241,7 +287,8 @@ impl Switch {
     #[must_use]
     pub fn report(&self) -> (TraceReport, Traffic) {
         let state = self.state.lock();
-        (state.trace.report(), Traffic { sent: state.sent, drops: state.drops.clone() })
+        let traffic = Traffic { sent: state.sent, drops: state.drops.clone(), spoiled: state.spoiled };
+        (state.trace.report(), traffic)
     }
 
     /// Lets everything happen that is due by now, and gives the time of what comes next.
@@ -313,8 +360,7 @@ impl DatagramSocket for SimSocket {
             // One that is longer than the buffer is lost, as UDP loses it.
             let Some(room) = buffer.get_mut(..length) else { continue };
             room.copy_from_slice(&datagram.bytes);
-            let from = state.plugs.get(usize::from(datagram.from.0)).map(|sender| sender.addr);
-            return from.map_or(Poll::Pending, |from| Poll::Ready(Ok((length, from))));
+            return Poll::Ready(Ok((length, datagram.source)));
         }
         plug.reader = Some(cx.waker().clone());
         Poll::Pending

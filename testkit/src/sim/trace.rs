@@ -41,6 +41,13 @@ pub enum What {
         /// Why.
         reason: DropReason,
     },
+    /// A datagram goes on with a wrong byte.
+    Spoiled {
+        /// Its number.
+        datagram: DatagramNumber,
+        /// For whom it is.
+        to: NodeIndex,
+    },
     /// A node can read a datagram.
     Delivered {
         /// Its number.
@@ -78,6 +85,7 @@ impl fmt::Display for Event {
                 digest.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
             }
             What::Dropped { datagram, to, reason } => write!(f, "  > {to} dropped #{datagram} {reason:?}"),
+            What::Spoiled { datagram, to } => write!(f, "  > {to} spoiled #{datagram}"),
             What::Delivered { datagram, to } => write!(f, "  > {to} delivered #{datagram}"),
             What::Said { node: Some(node), text } => write!(f, "{node} : {text}"),
             What::Said { node: None, text } => write!(f, "world: {text}"),
@@ -91,6 +99,7 @@ pub struct Trace {
     state: State,
     count: u64,
     tail: VecDeque<Event>,
+    words: VecDeque<(u64, String)>,
     record: Option<Vec<Event>>,
 }
 
@@ -103,6 +112,8 @@ pub struct TraceReport {
     pub count: u64,
     /// The last ones.
     pub tail: Vec<String>,
+    /// The last ones that are no datagrams, and when they were, in nanoseconds.
+    pub words: Vec<(u64, String)>,
     /// All of them, if they were recorded.
     pub record: Vec<String>,
 }
@@ -112,7 +123,8 @@ impl Trace {
     #[must_use]
     pub fn new(record: bool) -> Self {
         let state = Params::new().hash_length(32).to_state();
-        Self { state, count: 0, tail: VecDeque::new(), record: record.then(Vec::new) }
+        let (tail, words) = (VecDeque::new(), VecDeque::new());
+        Self { state, count: 0, tail, words, record: record.then(Vec::new) }
     }
 
     /// A node sent these bytes.
@@ -136,10 +148,11 @@ impl Trace {
         if let Some(record) = self.record.as_mut().filter(|record| record.len() < RECORD) {
             record.push(event.clone());
         }
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
+        if let What::Said { node, text } = &event.what {
+            let who = node.map_or_else(|| "world".to_owned(), |node| node.to_string());
+            keep(&mut self.words, (at, format!("{who}: {text}")));
         }
-        self.tail.push_back(event);
+        keep(&mut self.tail, event);
     }
 
     /// What happened so far.
@@ -149,9 +162,18 @@ impl Trace {
             hash: self.state.finalize().to_hex().to_string(),
             count: self.count,
             tail: self.tail.iter().map(Event::to_string).collect(),
+            words: self.words.iter().cloned().collect(),
             record: self.record.iter().flatten().map(Event::to_string).collect(),
         }
     }
+}
+
+/// Keeps the last [`TAIL`] of what is put in.
+fn keep<T>(last: &mut VecDeque<T>, newest: T) {
+    if last.len() == TAIL {
+        last.pop_front();
+    }
+    last.push_back(newest);
 }
 
 fn absorb(state: &mut State, at: u64, what: &What) {
@@ -166,6 +188,9 @@ fn absorb(state: &mut State, at: u64, what: &What) {
         What::Dropped { datagram, to, reason } => {
             state.update(b"X").update(&datagram.to_le_bytes()).update(&node(to));
             state.update(format!("{reason:?}").as_bytes());
+        }
+        What::Spoiled { datagram, to } => {
+            state.update(b"P").update(&datagram.to_le_bytes()).update(&node(to));
         }
         What::Delivered { datagram, to } => {
             state.update(b"D").update(&datagram.to_le_bytes()).update(&node(to));
@@ -244,5 +269,6 @@ mod tests {
         let report = trace.report();
         assert_eq!((report.count, report.tail.len(), report.record.len()), (1000, TAIL, 0));
         assert!(report.tail[TAIL - 1].ends_with("world: 999"));
+        assert_eq!((report.words.len(), &report.words[TAIL - 1]), (TAIL, &(999, "world: 999".to_owned())));
     }
 }

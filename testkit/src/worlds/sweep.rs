@@ -83,18 +83,32 @@ impl Summary {
 ///
 /// What the operating system says if it starts no thread.
 pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> io::Result<Summary> {
+    sweep_with(seeds, threads, move |seed| {
+        let time = ThreadTime::of_this_thread();
+        let spent = || time.as_ref().and_then(ThreadTime::spent).unwrap_or_default();
+        let before = spent();
+        (run_seed(seed, size), spent().saturating_sub(before))
+    })
+}
+
+/// Lets something run a world for each seed, on `threads` threads, and say what processor time it took.
+///
+/// # Errors
+///
+/// What the operating system says if it starts no thread.
+pub fn sweep_with(
+    seeds: Range<u64>,
+    threads: usize,
+    run: impl Fn(u64) -> (Report, Duration) + Clone + Send + 'static,
+) -> io::Result<Summary> {
     let (spawner, next) = (Spawner::new(), Arc::new(AtomicU64::new(seeds.start)));
     let (reports, came) = sync_channel(threads.max(1));
     for _ in 0..threads.max(1) {
-        let (next, reports, end) = (Arc::clone(&next), reports.clone(), seeds.end);
+        let (next, reports, run, end) = (Arc::clone(&next), reports.clone(), run.clone(), seeds.end);
         spawner.thread("worlds", move || {
             let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
             for seed in seeds.take_while(|seed| *seed < end) {
-                let time = ThreadTime::of_this_thread();
-                let spent = || time.as_ref().and_then(ThreadTime::spent).unwrap_or_default();
-                let before = spent();
-                let report = run_seed(seed, size);
-                if reports.send((report, spent().saturating_sub(before))).is_err() {
+                if reports.send(run(seed)).is_err() {
                     return;
                 }
             }

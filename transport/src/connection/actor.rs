@@ -15,6 +15,7 @@ use crate::{
     plant::planted,
     quic::{Farewell, Link, LinkEnd, RecvHalf, ResetCode, SendHalf, refuse},
     routine::{TaskEnd, contain, supervise},
+    tongue::Voice,
     wire::Prelude,
 };
 use std::{
@@ -72,11 +73,11 @@ impl Connection {
         info: PeerInfo,
         link: Link,
         agreed: Negotiated,
-        registry: &Registry,
+        (registry, voice): (&Registry, Voice),
         spawner: Spawner,
     ) -> Self {
         let now = Instant::now().into_std();
-        let shared = Shared::new(link, info, agreed, registry, now);
+        let shared = Shared::new(link, info, agreed, registry, voice, now);
         let info = &shared.info;
         let slots = Slots::new(us, info.id, info.direction, shared.specs(Mode::Ordered), now);
         let (reports, inbox) = mpsc::channel(REPORTS);

@@ -4,6 +4,7 @@ use super::pace::Pace;
 use crate::{
     Frame, FrameError,
     quic::{Broken, SendHalf},
+    tongue::Mouth,
 };
 use bytes::Bytes;
 use std::{
@@ -28,6 +29,7 @@ pub(crate) struct FramesOut {
     max_frame: u32,
     pace: Option<Arc<Pace>>,
     refused: Arc<AtomicBool>,
+    mouth: Mouth,
     staged: VecDeque<Bytes>,
     blocked_since: Option<Instant>,
 }
@@ -39,8 +41,9 @@ impl FramesOut {
         max_frame: u32,
         pace: Option<Arc<Pace>>,
         refused: Arc<AtomicBool>,
+        mouth: Mouth,
     ) -> Self {
-        Self { half, max_frame, pace, refused, staged: VecDeque::new(), blocked_since: None }
+        Self { half, max_frame, pace, refused, mouth, staged: VecDeque::new(), blocked_since: None }
     }
 
     /// Frame bytes at most that the peer takes.
@@ -60,8 +63,9 @@ impl FramesOut {
         bytes: &mut usize,
     ) -> Result<(), FrameError> {
         loop {
-            let wait = self.stage(outbox)?;
+            let wait = self.stage(outbox, bytes)?;
             if !self.staged.is_empty() {
+                self.mouth.opens().await;
                 let taken = self.write().await?;
                 *bytes = bytes.saturating_sub(taken);
             } else if let Some(wait) = wait {
@@ -73,7 +77,11 @@ impl FramesOut {
     }
 
     /// Takes frames while the pace allows it. How long to wait for the next, if the pace is what stops us.
-    fn stage(&mut self, outbox: &mut VecDeque<Frame>) -> Result<Option<Duration>, FrameError> {
+    fn stage(
+        &mut self,
+        outbox: &mut VecDeque<Frame>,
+        bytes: &mut usize,
+    ) -> Result<Option<Duration>, FrameError> {
         while self.staged.len() < FRAMES_A_WRITE {
             let Some(frame) = outbox.front() else { return Ok(None) };
             let max = usize::try_from(self.max_frame).unwrap_or(usize::MAX);
@@ -86,10 +94,12 @@ impl FramesOut {
                 return Ok(Some(wait));
             }
             if let Some(frame) = outbox.pop_front() {
-                self.staged.push_back(frame.encode_front());
-                if !frame.body.is_empty() {
-                    self.staged.push_back(frame.body);
-                }
+                self.mouth.say(frame, bytes, |frame| {
+                    self.staged.push_back(frame.encode_front());
+                    if !frame.body.is_empty() {
+                        self.staged.push_back(frame.body);
+                    }
+                });
             }
         }
         Ok(None)

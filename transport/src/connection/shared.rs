@@ -11,6 +11,7 @@ use crate::{
     handshake::Negotiated,
     quic::{Farewell, Link, RecvHalf, ResetCode, SendHalf},
     service::Entry,
+    tongue::Voice,
     wire::{FrameAssembler, PreludeHead},
 };
 use std::{
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(super) kinds: BTreeMap<StreamKind, Kind>,
     pub(super) heard: Arc<Heard>,
     pub(super) cancel: Cancel,
+    voice: Voice,
 }
 
 /// What a stream's task tells the connection.
@@ -72,6 +74,7 @@ impl Shared {
         info: PeerInfo,
         agreed: Negotiated,
         registry: &Registry,
+        voice: Voice,
         now: Instant,
     ) -> Self {
         let kinds = registry.offered().filter(|entry| agreed.capabilities.contains(entry.spec.capability));
@@ -86,7 +89,7 @@ impl Shared {
             (entry.spec.kind, kind)
         });
         let kinds = kinds.collect();
-        Self { link, info, agreed, kinds, heard: Arc::new(Heard::new(now)), cancel: Cancel::new() }
+        Self { link, info, agreed, kinds, heard: Arc::new(Heard::new(now)), cancel: Cancel::new(), voice }
     }
 
     /// The negotiated streams of a mode.
@@ -135,6 +138,7 @@ impl Shared {
         refused: &Arc<AtomicBool>,
     ) -> FramesOut {
         let cap = terms::outbound_cap(&self.agreed, &kind.entry.spec, opener);
-        FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused))
+        let mouth = self.voice.mouth(&self.info, kind.entry.spec.kind);
+        FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused), mouth)
     }
 }

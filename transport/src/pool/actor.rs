@@ -14,6 +14,7 @@ use crate::{
     plant::planted,
     quic::{Endpoint, Farewell, Ground, Incoming},
     routine::{TaskEnd, contain},
+    tongue::Voice,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -327,7 +328,8 @@ impl Pool {
     fn launch(&mut self, met: Met, info: PeerInfo, initiator: PeerId) {
         let (id, connection) = (info.id, info.connection);
         let spawner = self.spawner.clone();
-        let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, &self.registry, spawner);
+        let services = (&self.registry, Voice::of(&self.config));
+        let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, services, spawner);
         let (stop, stopped) = oneshot::channel();
         self.snapshot.insert(info.clone(), task.requester());
         let registered = Registered { info: info.clone(), initiator, since: Instant::now(), stop };

@@ -5,9 +5,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 use {
     rand_chacha::ChaCha20Rng,
     rand_core::{Rng, SeedableRng},
-    std::sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+    std::{
+        cell::Cell,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
     },
 };
 
@@ -21,6 +24,20 @@ pub enum Entropy {
     /// read the traffic. Two starts of one node must not share them: connection ids would come again.
     #[cfg(feature = "simulation")]
     Seeded([u8; 32]),
+}
+
+#[cfg(feature = "simulation")]
+thread_local! {
+    static OS_DRAWS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has asked the operating system for randomness through the transport, which is the only way that
+/// any of our members has. A simulated world has a thread of its own, and whoever asks there makes it a world that does
+/// not repeat.
+#[cfg(feature = "simulation")]
+#[must_use]
+pub fn os_draws() -> u64 {
+    OS_DRAWS.get()
 }
 
 /// The operating system gave no randomness.
@@ -63,7 +80,11 @@ impl Source {
     /// Fills `bytes` with what nobody has drawn before.
     pub(crate) fn fill(&self, bytes: &mut [u8]) -> Result<(), NoEntropy> {
         match self {
-            Self::Os => SystemRandom::new().fill(bytes).map_err(|_| NoEntropy),
+            Self::Os => {
+                #[cfg(feature = "simulation")]
+                OS_DRAWS.set(OS_DRAWS.get().saturating_add(1));
+                SystemRandom::new().fill(bytes).map_err(|_| NoEntropy)
+            }
             #[cfg(feature = "simulation")]
             Self::Seeded(seeded) => {
                 let mut stream = ChaCha20Rng::from_seed(seeded.seed);
@@ -121,6 +142,18 @@ mod tests {
     fn the_operating_system_never_repeats() {
         let source = Source::new(Entropy::Os);
         assert_ne!(source.child("a").draw().unwrap(), source.child("a").draw().unwrap());
+    }
+
+    #[cfg(feature = "simulation")]
+    #[test]
+    fn whoever_asks_the_operating_system_is_counted_and_a_seed_is_not() {
+        let before = os_draws();
+        let seeded = Source::new(Entropy::Seeded([1; 32]));
+        seeded.child("tls").next_life().unwrap().draw().unwrap();
+        assert_eq!(os_draws(), before);
+        fresh_bytes().unwrap();
+        Source::new(Entropy::Os).child("a").draw().unwrap();
+        assert_eq!(os_draws(), before + 2);
     }
 
     #[cfg(feature = "simulation")]

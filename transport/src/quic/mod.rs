@@ -12,6 +12,8 @@ mod streams;
 mod tls;
 
 pub use entropy::Entropy;
+#[cfg(feature = "simulation")]
+pub use entropy::os_draws;
 pub use socket::DatagramSocket;
 
 pub(crate) use endpoint::{Endpoint, Ground};

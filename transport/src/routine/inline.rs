@@ -7,26 +7,32 @@ use super::{
     supervise::{TaskEnd, contain},
 };
 use crate::Spawner;
-use std::{ops::ControlFlow, time::Duration};
+use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The name of the task on which an inline pool's jobs run.
 const TASK: &str = "work-inline";
 
 /// What one job is modelled to take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum JobCost {
     /// Every job the same. Zero is allowed.
     Each(Duration),
-    /// By the number of jobs that were opened together (one for [`WorkPool::run`]).
-    OfCount(fn(usize) -> Duration),
+    /// What this says when the job begins.
+    Priced(Arc<dyn JobPrice>),
+}
+
+/// Says what jobs take, and may change its mind while a pool runs.
+pub trait JobPrice: fmt::Debug + Send + Sync + 'static {
+    /// What a job takes of which so many were opened together (one for [`WorkPool::run`]).
+    fn of(&self, jobs: usize) -> Duration;
 }
 
 impl JobCost {
-    fn of(self, jobs: usize) -> Duration {
+    fn of(&self, jobs: usize) -> Duration {
         match self {
-            Self::Each(cost) => cost,
-            Self::OfCount(cost) => cost(jobs),
+            Self::Each(cost) => *cost,
+            Self::Priced(price) => price.of(jobs),
         }
     }
 }
@@ -73,7 +79,7 @@ impl WorkPool {
 
 /// The task's life: what a thread's is, with waits in place of sleeps.
 async fn work(shared: &Shared, cost: JobCost) {
-    let rested = || Pace::Modelled(Modelled { cost, busy_until: Instant::now() });
+    let rested = || Pace::Modelled(Modelled { cost: cost.clone(), busy_until: Instant::now() });
     let (mut finished, mut pace) = (None, rested());
     while let ControlFlow::Continue(taken) = shared.look(finished.take()) {
         let Some(Taken { id, ready, drained }) = taken else {
@@ -102,6 +108,7 @@ mod tests {
         Cancel,
         routine::{Job, JobCx, JobFault, WorkEvent, WorkPolicy},
     };
+    use std::sync::atomic::{AtomicU64, Ordering};
     use tokio::sync::mpsc;
 
     struct Count(usize);
@@ -147,11 +154,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cost_may_depend_on_how_many_jobs_were_opened() {
-        let cost = |jobs| Duration::from_millis(if jobs == 1 { 5 } else { 50 });
-        let pool = WorkPool::inline(&Spawner::new(), JobCost::OfCount(cost), 4);
+    async fn a_price_may_depend_on_how_many_jobs_were_opened_and_change() {
+        #[derive(Debug, Default)]
+        struct Dearer(AtomicU64);
+
+        impl JobPrice for Dearer {
+            fn of(&self, jobs: usize) -> Duration {
+                let times = 1 + self.0.load(Ordering::Relaxed);
+                Duration::from_millis(if jobs == 1 { 5 } else { 50 } * times)
+            }
+        }
+
+        let price = Arc::new(Dearer::default());
+        let cost = JobCost::Priced(Arc::<Dearer>::clone(&price));
+        let pool = WorkPool::inline(&Spawner::new(), cost, 4);
         assert_eq!(times(&pool, 1).await, [5].map(Duration::from_millis));
         assert_eq!(times(&pool, 2).await, [50, 100].map(Duration::from_millis));
+        price.0.store(1, Ordering::Relaxed);
+        assert_eq!(times(&pool, 2).await, [100, 200].map(Duration::from_millis));
     }
 
     #[tokio::test(start_paused = true)]

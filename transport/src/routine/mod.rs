@@ -120,7 +120,7 @@ mod work;
 pub use budget::{ByteBudget, Reservation};
 pub use drive::{Ends, drive};
 #[cfg(feature = "simulation")]
-pub use inline::JobCost;
+pub use inline::{JobCost, JobPrice};
 pub use job::{
     Busy, CloseReport, Job, JobCx, JobFault, LatePolicy, Skipped, WorkEvent, WorkPolicy, WorkReport,
     WorkSession,

@@ -1,0 +1,95 @@
+//! Who lives in a plan's world: its members as real nodes.
+
+use super::tongue::HabitTongue;
+use crate::{
+    sim::{Outfit, Seed, World, WorldError},
+    worlds::{Plan, habits::Habit, plan::Member, store::ToyStore},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use zakura::{bytesize::ByteSize, node::ChainId, zcash::Network};
+use zakura_transport::{
+    Tongue,
+    routine::{JobCost, JobPrice},
+};
+
+/// What one of several jobs takes that were opened together: a chunk of 32 headers at 100 us each.
+const CHUNK: Duration = Duration::from_micros(3_200);
+/// What a job by itself takes: between a read of 20 us and a durable write of 2 ms.
+const SINGLE: Duration = Duration::from_millis(1);
+
+/// What a node's work costs; it may become slow, and quick again.
+#[derive(Debug)]
+pub struct Workshop {
+    times: AtomicU64,
+}
+
+impl Workshop {
+    /// From now on its work takes so many times as long as usual.
+    pub fn slow_down(&self, times: u64) {
+        self.times.store(times, Ordering::Relaxed);
+    }
+}
+
+impl JobPrice for Workshop {
+    fn of(&self, jobs: usize) -> Duration {
+        let times = u32::try_from(self.times.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+        if jobs > 1 { CHUNK } else { SINGLE }.saturating_mul(times)
+    }
+}
+
+/// What a member has that its world does not show.
+#[derive(Debug)]
+pub struct Person {
+    /// What it does to others.
+    pub habit: Habit,
+    /// Where its work is done.
+    pub workshop: Arc<Workshop>,
+    /// Its tongue, if it has one of its own.
+    pub tongue: Option<Arc<HabitTongue>>,
+}
+
+/// Puts a plan's members into a world, with their links and their dials. Nobody runs yet.
+///
+/// # Errors
+///
+/// What the world says.
+pub async fn settle(world: &mut World<ToyStore>, plan: &Plan) -> Result<Vec<Person>, WorldError> {
+    let seed = Seed::root(plan.seed);
+    let mut people = Vec::new();
+    for (number, member) in (0_u64..).zip(&plan.members) {
+        let workshop = Arc::new(Workshop { times: AtomicU64::new(1) });
+        let tongue = (member.habit != Habit::Honest)
+            .then(|| Arc::new(HabitTongue::new(member.habit, seed.nth("habit", number))));
+        let person = Person { habit: member.habit, workshop, tongue };
+        world.add(outfit(plan, member, &person))?;
+        people.push(person);
+    }
+    world.switch().rewire(|links| plan.shape_paths(links));
+    for (from, to) in &plan.dials {
+        world.introduce(*from, *to).await?;
+    }
+    Ok(people)
+}
+
+fn outfit(plan: &Plan, member: &Member, person: &Person) -> Outfit<ToyStore> {
+    let store = plan.store(member);
+    member.habit.prepare(&store, plan.trunk().tip().at.height);
+    let genesis = plan.trunk().blocks().first().map_or(plan.trunk().tip().at, |block| block.at);
+    let mut outfit = Outfit::usual(Arc::new(store));
+    outfit.chain_id = ChainId { network: Network::Regtest.wire_id(), genesis: genesis.hash };
+    outfit.services = Some(plan.config.clone());
+    outfit.access = member.access;
+    outfit.job_cost = JobCost::Priced(Arc::<Workshop>::clone(&person.workshop));
+    outfit.tongue = person.tongue.clone().map(|tongue| tongue as Arc<dyn Tongue>);
+    // A plan says who is connected to whom; that it fits is not what it is about.
+    outfit.config.transport.max_inbound = plan.members.len();
+    outfit.config.transport.max_outbound = plan.members.len();
+    outfit.config.node.memory_limit = ByteSize(u64::MAX);
+    outfit
+}
