@@ -3,6 +3,7 @@
 //! A seed that fails is lived again by `zakura-sim stack --seed SEED --peers 7 --heights 100`, and pure by
 //! `zakura-sim replay SEED` with the same size.
 
+use std::process::Command;
 use zakura_testkit::{
     stack::sweep,
     worlds::{Size, Summary},
@@ -72,4 +73,12 @@ fn a_hundred_plans_hold_every_invariant_on_real_nodes_and_repeat() {
         assert_eq!(summary.digests.get(seed), Some(digest), "seed {seed} is another world the second time");
     }
     assert_ne!(summary.digests.get(&0), summary.digests.get(&1));
+}
+
+#[test]
+fn two_processes_live_a_plan_alike_to_the_last_byte() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zakura-sim"));
+    command.args(["check-determinism", "--plan", "--seed=7", "--peers=7", "--heights=100"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -283,6 +283,12 @@ impl Switch {
         self.state.lock().addresses.get(&addr).copied()
     }
 
+    /// How many events there were.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.state.lock().trace.count()
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn report(&self) -> (TraceReport, Traffic) {

@@ -155,6 +155,12 @@ impl Trace {
         keep(&mut self.tail, event);
     }
 
+    /// How many events there were.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn report(&self) -> TraceReport {

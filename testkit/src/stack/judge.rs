@@ -39,6 +39,8 @@ pub struct Judge {
     habits: Vec<Habit>,
     names: BTreeMap<PeerId, NodeIndex>,
     breaches: Vec<Breach>,
+    /// Events of the world so far.
+    step: u64,
     seen: BTreeMap<String, u64>,
     convicted: BTreeSet<NodeIndex>,
     /// Registered connections, as their nodes told of them.
@@ -59,6 +61,7 @@ impl Judge {
             habits: plan.members.iter().map(|member| member.habit).collect(),
             names,
             breaches: Vec::new(),
+            step: 0,
             seen: BTreeMap::new(),
             convicted: BTreeSet::new(),
             open: BTreeMap::new(),
@@ -84,6 +87,11 @@ impl Judge {
         seen
     }
 
+    /// The world has had so many events: what is found from now on is found there.
+    pub const fn turn_to(&mut self, step: u64) {
+        self.step = step;
+    }
+
     /// Counts something.
     pub fn count(&mut self, what: String) {
         *self.seen.entry(what).or_default() += 1;
@@ -92,7 +100,7 @@ impl Judge {
     /// Something does not hold.
     pub fn breach(&mut self, invariant: &'static str, at: Duration, seen: String) {
         let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-        self.breaches.push(Breach { invariant, step: 0, at, seen });
+        self.breaches.push(Breach { invariant, step: self.step, at, seen });
     }
 
     fn habit(&self, node: NodeIndex) -> Habit {
@@ -216,8 +224,8 @@ impl Judge {
         (us, them): (NodeIndex, NodeIndex),
         connection: Fence,
     ) {
-        if let Some(first) = self.open.insert((us, them), connection) {
-            let seen = format!("{us} has {connection:?} beside {first:?} with {them}");
+        if self.open.insert((us, them), connection).is_some() {
+            let seen = format!("{us} has a second one with {them}");
             self.breach("I-L3 one connection for a pair", at, seen);
         }
     }

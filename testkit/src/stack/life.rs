@@ -153,6 +153,7 @@ impl Life {
     async fn turn(&mut self, world: &mut World<ToyStore>, most: Duration) -> Result<(), WorldError> {
         let next = self.next_fault().map_or(most, |at| at.min(most));
         world.until(next.min(world.switch().elapsed().saturating_add(LOOK))).await;
+        self.judge.turn_to(world.switch().events());
         while self.next_fault().is_some_and(|at| at <= world.switch().elapsed()) {
             let Some((_, fault)) = self.plan.faults.get(self.befallen).cloned() else { break };
             self.befallen = self.befallen.saturating_add(1);

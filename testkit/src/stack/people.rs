@@ -5,6 +5,7 @@ use crate::{
     sim::{Outfit, Seed, World, WorldError},
     worlds::{Plan, habits::Habit, plan::Member, store::ToyStore},
 };
+use rand_core::Rng;
 use std::{
     sync::{
         Arc,
@@ -22,6 +23,9 @@ use zakura_transport::{
 const CHUNK: Duration = Duration::from_micros(3_200);
 /// What a job by itself takes: between a read of 20 us and a durable write of 2 ms.
 const SINGLE: Duration = Duration::from_millis(1);
+
+/// Of so many pairs of a plan one dials both ways: pure worlds have no simultaneous opens, real nodes do (wire 6).
+const CROSSING: u32 = 3;
 
 /// What a node's work costs; it may become slow, and quick again.
 #[derive(Debug)]
@@ -71,8 +75,12 @@ pub async fn settle(world: &mut World<ToyStore>, plan: &Plan) -> Result<Vec<Pers
         people.push(person);
     }
     world.switch().rewire(|links| plan.shape_paths(links));
+    let mut luck = seed.child("crossing").rng();
     for (from, to) in &plan.dials {
         world.introduce(*from, *to).await?;
+        if luck.next_u32().is_multiple_of(CROSSING) {
+            world.introduce(*to, *from).await?;
+        }
     }
     Ok(people)
 }
