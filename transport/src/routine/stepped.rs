@@ -149,6 +149,8 @@ pub struct Stepper<M: Machine, F: FnMut(&Exit)> {
     exit: Option<Exit>,
     /// What the queue was like when the last turn began, if there has been one.
     looked: Option<u64>,
+    /// What the machine waited for when it last came to rest: it only moves in a turn, and is asked often.
+    deadline: Option<Instant>,
 }
 
 impl<M: Machine, F: FnMut(&Exit)> fmt::Debug for Stepper<M, F> {
@@ -162,6 +164,7 @@ impl<M: Machine, F: FnMut(&Exit)> Stepper<M, F> {
     pub fn new(now: Instant, mut machine: M, ends: Ends<M>, farewell: F) -> Self {
         machine.handle_state(now, &ends.state.get());
         Self {
+            deadline: deadline(&machine),
             machine,
             ends,
             farewell,
@@ -261,6 +264,10 @@ impl<M: Machine, F: FnMut(&Exit)> Stepper<M, F> {
     }
 }
 
+fn deadline(machine: &impl Machine) -> Option<Instant> {
+    machine.poll_timeout().map(|(at, _why)| at)
+}
+
 /// Steps of one machine in one instant, at most: a machine that is never at rest is a fault, and would stop the world.
 const STEPS_PER_TURN: usize = 100_000;
 
@@ -276,9 +283,9 @@ impl<M: Machine, F: FnMut(&Exit)> SteppedRoutine for Stepper<M, F> {
     fn is_due(&self, now: Instant) -> bool {
         let has_come = !self.incoming.is_empty() || self.is_finished || self.waiting.is_some();
         let was_told = self.ends.state.has_news() || self.ends.inlet.has_news();
-        let is_late = self.machine.poll_timeout().is_some_and(|(at, _why)| at <= now);
-        let may_lease = self.ends.work.as_ref().map(RangeQueue::version) != self.looked;
-        has_come || was_told || is_late || may_lease || self.ends.inlet.overflowed().is_cancelled()
+        let is_late = self.deadline.is_some_and(|at| at <= now);
+        // An inlet that has overflowed has news.
+        has_come || was_told || is_late || self.ends.work.as_ref().map(RangeQueue::version) != self.looked
     }
 
     fn turn(&mut self, now: Instant) -> Option<&Exit> {
@@ -288,6 +295,7 @@ impl<M: Machine, F: FnMut(&Exit)> SteppedRoutine for Stepper<M, F> {
         {
             self.end(exit);
         }
+        self.deadline = deadline(&self.machine);
         self.exit.as_ref()
     }
 
@@ -298,7 +306,7 @@ impl<M: Machine, F: FnMut(&Exit)> SteppedRoutine for Stepper<M, F> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout().map(|(at, _why)| at)
+        self.deadline
     }
 
     fn backlog(&self) -> usize {
