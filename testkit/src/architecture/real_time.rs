@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 41] = [
+const REAL_TIME: [(&str, &str); 42] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -26,6 +26,7 @@ const REAL_TIME: [(&str, &str); 41] = [
     ("testkit/tests/segments.rs", NODES),
     ("testkit/tests/service_panics.rs", NODES),
     ("testkit/tests/sim_determinism.rs", "waits for processes, whose worlds run in virtual time"),
+    ("testkit/tests/stack.rs", "waits for processes, whose worlds run in virtual time"),
     ("testkit/tests/store_faults.rs", NODES),
     ("transport/src/pool/actor.rs", SOCKETS),
     ("transport/src/routine/pool.rs", THREADS),
