@@ -19,6 +19,8 @@ use zakura_transport::{
 pub struct SteppedBlockSync {
     parts: Parts,
     views: Published<HeaderView>,
+    /// Whether the reactor has heard something since it last decided.
+    is_stirred: bool,
     /// When the reactor is to look again, as it said last.
     wake_at: Option<Instant>,
 }
@@ -42,7 +44,7 @@ impl SteppedBlockSync {
     ) -> (Self, BlockSyncHandle) {
         let parts = parts(now, store, views.get(), config);
         let handle = parts.handle.clone();
-        (Self { parts, views, wake_at: Some(now) }, handle)
+        (Self { parts, views, is_stirred: true, wake_at: Some(now) }, handle)
     }
 
     fn job(&self, order: Order) -> SteppedJob {
@@ -62,18 +64,26 @@ impl SteppedService for SteppedBlockSync {
         let mut farewell = service.events.try_farewell(Event { session, news: News::Left });
         let (machine, ends) = service.routine(session, peer.capabilities, inlet);
         self.parts.desk.on_event(now, Event { session, news: News::Joined { peer: peer.id, mailbox } });
+        self.is_stirred = true;
         Box::new(Stepper::new(now, machine, ends, move |_: &Exit| drop(farewell.take())))
     }
 
     fn advance(&mut self, now: Instant) -> Vec<SteppedJob> {
+        let mut is_stirred = std::mem::take(&mut self.is_stirred);
         if let Some(view) = self.views.take_changed() {
             self.parts.desk.on_view(view);
+            is_stirred = true;
         }
         if self.wake_at.is_some_and(|at| at <= now) {
             self.parts.desk.wake(now);
+            is_stirred = true;
         }
         while let Some(event) = self.parts.events.try_recv() {
             self.parts.desk.on_event(now, event);
+            is_stirred = true;
+        }
+        if !is_stirred {
+            return Vec::new();
         }
         let orders = self.parts.desk.perform(now);
         self.wake_at = self.parts.desk.speak(now);
@@ -83,6 +93,7 @@ impl SteppedService for SteppedBlockSync {
     fn done(&mut self, now: Instant, result: JobResult) {
         if let Some(done) = result.open() {
             self.parts.desk.on_done(now, done);
+            self.is_stirred = true;
         }
     }
 

@@ -17,6 +17,10 @@ use zakura_transport::{
 pub struct SteppedHeaderSync {
     parts: Parts,
     chain: Arc<dyn HeaderChain>,
+    /// Whether the reactor has heard something since it last decided.
+    is_stirred: bool,
+    /// When the reactor is to look again, as it said last.
+    wake_at: Option<Instant>,
 }
 
 impl fmt::Debug for SteppedHeaderSync {
@@ -33,7 +37,7 @@ impl SteppedHeaderSync {
     pub fn new(chain: Arc<dyn HeaderChain>, config: &HeaderSyncConfig) -> (Self, HeaderSyncHandle) {
         let parts = parts(Arc::clone(&chain), config);
         let handle = parts.handle.clone();
-        (Self { parts, chain }, handle)
+        (Self { parts, chain, is_stirred: true, wake_at: None }, handle)
     }
 }
 
@@ -49,6 +53,7 @@ impl SteppedService for SteppedHeaderSync {
         let mut farewell = service.events.try_farewell(Report { from: session, event: Event::Left(None) });
         let joined = Report { from: session, event: Event::Joined { peer: peer.id, mailbox } };
         self.parts.desk.hear(now, joined);
+        self.is_stirred = true;
         Box::new(Stepper::new(now, machine, ends, move |exit: &Exit| {
             if let Some(report) = farewell.as_mut().and_then(|farewell| farewell.event_mut()) {
                 report.event = Event::Left(Some(exit.clone()));
@@ -58,24 +63,33 @@ impl SteppedService for SteppedHeaderSync {
     }
 
     fn advance(&mut self, now: Instant) -> Vec<SteppedJob> {
+        let mut is_stirred = std::mem::take(&mut self.is_stirred);
+        is_stirred |= self.wake_at.is_some_and(|at| at <= now);
         if let Some(Some(floor)) = self.parts.floor.take_changed() {
             self.parts.desk.finalize(floor);
+            is_stirred = true;
         }
         while let Some(report) = self.parts.events.try_recv() {
             self.parts.desk.hear(now, report);
+            is_stirred = true;
+        }
+        if !is_stirred {
+            return Vec::new();
         }
         let tasks = self.parts.desk.advance(now);
+        self.wake_at = self.parts.desk.wake(now);
         tasks.into_iter().map(|task| self.job(task)).collect()
     }
 
     fn done(&mut self, now: Instant, result: JobResult) {
         if let Some(done) = result.open() {
             self.parts.desk.done(now, done);
+            self.is_stirred = true;
         }
     }
 
-    fn wake(&self, now: Instant) -> Option<Instant> {
-        self.parts.desk.wake(now)
+    fn wake(&self, _now: Instant) -> Option<Instant> {
+        self.wake_at
     }
 
     fn fills(&self) -> Vec<Fill> {

@@ -2,7 +2,7 @@
 
 use crate::{chain::BlockRef, machine::rest_after};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::{Duration, Instant},
 };
 use zakura_transport::{Fence, PeerId};
@@ -12,7 +12,7 @@ use zakura_transport::{Fence, PeerId};
 pub(super) struct Peer {
     pub(super) id: PeerId,
     /// What it advertises, if it may be asked.
-    pub(super) tip: Option<BlockRef>,
+    tip: Option<BlockRef>,
     /// The advertised tip it turned out not to lead to.
     disowned: Option<BlockRef>,
     /// When its outstanding order went out.
@@ -69,7 +69,11 @@ impl Peer {
 
 /// Every live session, by generation.
 #[derive(Debug, Default)]
-pub(super) struct Peers(BTreeMap<Fence, Peer>);
+pub(super) struct Peers {
+    sessions: BTreeMap<Fence, Peer>,
+    /// The sessions that lead to each advertised tip.
+    tips: BTreeMap<BlockRef, BTreeSet<Fence>>,
+}
 
 impl Peers {
     pub(super) fn join(&mut self, session: Fence, id: PeerId) {
@@ -82,52 +86,108 @@ impl Peers {
             failures: 0,
             not_before: None,
         };
-        self.0.insert(session, peer);
+        self.leave(session);
+        self.sessions.insert(session, peer);
     }
 
     /// How many sessions there are.
     #[cfg(feature = "simulation")]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.sessions.len()
     }
 
     pub(super) fn leave(&mut self, session: Fence) -> Option<Peer> {
-        self.0.remove(&session)
+        self.retarget(session, |peer| peer.tip = None);
+        self.sessions.remove(&session)
     }
 
     pub(super) fn get(&self, session: Fence) -> Option<&Peer> {
-        self.0.get(&session)
+        self.sessions.get(&session)
     }
 
     pub(super) fn get_mut(&mut self, session: Fence) -> Option<&mut Peer> {
-        self.0.get_mut(&session)
+        self.sessions.get_mut(&session)
+    }
+
+    /// What it advertises from now on, if it may be asked.
+    pub(super) fn advertise(&mut self, session: Fence, tip: Option<BlockRef>) {
+        self.retarget(session, |peer| peer.tip = tip);
     }
 
     /// It does not lead to the tip it advertises: no target until it advertises another.
     pub(super) fn disown(&mut self, session: Fence, target: BlockRef) {
-        if let Some(peer) = self.0.get_mut(&session) {
-            peer.disowned = Some(target);
+        self.retarget(session, |peer| peer.disowned = Some(target));
+    }
+
+    /// Changes what a session leads to, and keeps the tips in step.
+    fn retarget(&mut self, session: Fence, change: impl FnOnce(&mut Peer)) {
+        let Some(peer) = self.sessions.get_mut(&session) else { return };
+        let before = peer.target();
+        change(peer);
+        let after = peer.target();
+        if before == after {
+            return;
+        }
+        if let Some(tip) = before
+            && let Entry::Occupied(mut led) = self.tips.entry(tip)
+        {
+            led.get_mut().remove(&session);
+            if led.get().is_empty() {
+                led.remove();
+            }
+        }
+        if let Some(tip) = after {
+            self.tips.entry(tip).or_default().insert(session);
         }
     }
 
     /// The sessions that lead to each advertised tip.
-    pub(super) fn advertised(&self) -> BTreeMap<BlockRef, BTreeSet<Fence>> {
-        let mut tips = BTreeMap::<_, BTreeSet<_>>::new();
-        for (session, peer) in &self.0 {
-            if let Some(tip) = peer.target() {
-                tips.entry(tip).or_default().insert(*session);
-            }
-        }
-        tips
+    pub(super) const fn advertised(&self) -> &BTreeMap<BlockRef, BTreeSet<Fence>> {
+        &self.tips
     }
 
     /// The highest advertised tip: a claim, and used only as a bound.
     pub(super) fn highest(&self) -> Option<BlockRef> {
-        self.0.values().filter_map(|peer| peer.tip).max_by_key(|tip| tip.height)
+        self.sessions.values().filter_map(|peer| peer.tip).max_by_key(|tip| tip.height)
     }
 
     /// When the next rest ends.
     pub(super) fn next_free(&self, now: Instant) -> Option<Instant> {
-        self.0.values().filter_map(|peer| peer.not_before).filter(|until| now < *until).min()
+        self.sessions.values().filter_map(|peer| peer.not_before).filter(|until| now < *until).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::{BlockHash, Height};
+    use proptest::prelude::*;
+
+    fn tip(number: u8) -> BlockRef {
+        BlockRef { height: Height::new(number.into()).unwrap(), hash: BlockHash([number; 32]) }
+    }
+
+    proptest! {
+        #[test]
+        fn the_tips_are_those_of_a_recount(steps in prop::collection::vec((0_usize..6, 0_u8..4, 0_u8..4), 0..80)) {
+            let mut peers = Peers::default();
+            let sessions: Vec<_> = (0..6).map(|_| Fence::mint()).collect();
+            for (session, what, number) in steps {
+                let session = sessions[session];
+                match what {
+                    0 => peers.join(session, PeerId::new([number; 32])),
+                    1 => peers.advertise(session, (number > 0).then(|| tip(number))),
+                    2 => peers.disown(session, tip(number)),
+                    _ => drop(peers.leave(session)),
+                }
+                let mut recount = BTreeMap::<_, BTreeSet<_>>::new();
+                for (session, peer) in &peers.sessions {
+                    if let Some(tip) = peer.target() {
+                        recount.entry(tip).or_default().insert(*session);
+                    }
+                }
+                prop_assert_eq!(peers.advertised(), &recount);
+            }
+        }
     }
 }

@@ -125,9 +125,9 @@ impl State {
     }
 
     pub(super) fn tip(&mut self, session: Fence, tip: Option<BlockRef>) {
-        if let Some(peer) = self.peers.get_mut(session) {
-            peer.tip = tip;
+        if let Some(peer) = self.peers.get(session) {
             self.ledger.set_tip(peer.id, tip);
+            self.peers.advertise(session, tip);
         }
     }
 
@@ -338,9 +338,7 @@ impl State {
             self.targets.disown(&target, culprit.session);
             self.targets.restart(&target);
         }
-        if let Some(peer) = self.peers.get_mut(culprit.session) {
-            peer.tip = None;
-        }
+        self.peers.advertise(culprit.session, None);
     }
 
     /// Decides everything that can be decided now. Call it after anything happened.
@@ -351,7 +349,7 @@ impl State {
         }
         self.store_rest = self.store_rest.filter(|until| now < *until);
         self.segments.plan(&self.view, chain, self.peers.highest().map(|tip| tip.height));
-        self.targets.refresh(now, chain, &self.peers.advertised(), self.segments.next_end());
+        self.targets.refresh(now, chain, self.peers.advertised(), self.segments.next_end());
         if self.store_rest.is_none() {
             self.prove(now, chain);
         }
