@@ -23,6 +23,8 @@ pub struct SteppedBlockSync {
     is_stirred: bool,
     /// When the reactor is to look again, as it said last.
     wake_at: Option<Instant>,
+    /// How often it has decided.
+    turns: u64,
 }
 
 impl fmt::Debug for SteppedBlockSync {
@@ -44,7 +46,7 @@ impl SteppedBlockSync {
     ) -> (Self, BlockSyncHandle) {
         let parts = parts(now, store, views.get(), config);
         let handle = parts.handle.clone();
-        (Self { parts, views, is_stirred: true, wake_at: Some(now) }, handle)
+        (Self { parts, views, is_stirred: true, wake_at: Some(now), turns: 0 }, handle)
     }
 
     fn job(&self, order: Order) -> SteppedJob {
@@ -85,6 +87,7 @@ impl SteppedService for SteppedBlockSync {
         if !is_stirred {
             return Vec::new();
         }
+        self.turns = self.turns.wrapping_add(1);
         let orders = self.parts.desk.perform(now);
         self.wake_at = self.parts.desk.speak(now);
         orders.into_iter().map(|order| self.job(order)).collect()
@@ -99,6 +102,10 @@ impl SteppedService for SteppedBlockSync {
 
     fn wake(&self, _now: Instant) -> Option<Instant> {
         self.wake_at
+    }
+
+    fn pulse(&self) -> u64 {
+        self.turns.wrapping_add(self.parts.service.queue.version())
     }
 
     fn fills(&self) -> Vec<Fill> {

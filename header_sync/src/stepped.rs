@@ -21,6 +21,8 @@ pub struct SteppedHeaderSync {
     is_stirred: bool,
     /// When the reactor is to look again, as it said last.
     wake_at: Option<Instant>,
+    /// How often it has decided.
+    turns: u64,
 }
 
 impl fmt::Debug for SteppedHeaderSync {
@@ -37,7 +39,7 @@ impl SteppedHeaderSync {
     pub fn new(chain: Arc<dyn HeaderChain>, config: &HeaderSyncConfig) -> (Self, HeaderSyncHandle) {
         let parts = parts(Arc::clone(&chain), config);
         let handle = parts.handle.clone();
-        (Self { parts, chain, is_stirred: true, wake_at: None }, handle)
+        (Self { parts, chain, is_stirred: true, wake_at: None, turns: 0 }, handle)
     }
 }
 
@@ -76,6 +78,7 @@ impl SteppedService for SteppedHeaderSync {
         if !is_stirred {
             return Vec::new();
         }
+        self.turns = self.turns.wrapping_add(1);
         let tasks = self.parts.desk.advance(now);
         self.wake_at = self.parts.desk.wake(now);
         tasks.into_iter().map(|task| self.job(task)).collect()
@@ -90,6 +93,10 @@ impl SteppedService for SteppedHeaderSync {
 
     fn wake(&self, _now: Instant) -> Option<Instant> {
         self.wake_at
+    }
+
+    fn pulse(&self) -> u64 {
+        self.turns.wrapping_add(self.parts.service.queue.version())
     }
 
     fn fills(&self) -> Vec<Fill> {

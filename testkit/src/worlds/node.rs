@@ -9,7 +9,7 @@ use crate::sim::NodeIndex;
 use bytes::{Buf, Bytes};
 use rand_chacha::ChaCha8Rng;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,8 +32,8 @@ struct Live {
     /// Bytes that leave once the gate opens.
     gated: VecDeque<Bytes>,
     gate: u64,
-    /// Whether it may have more to say than it has said.
-    has_more: bool,
+    /// When it is to be looked at although nothing has come, as it is filed.
+    alarm: Option<Instant>,
 }
 
 /// What a session said in a turn.
@@ -41,6 +41,10 @@ struct Live {
 struct Spoken {
     bytes: Vec<Bytes>,
     acts: u32,
+    /// Whether it said anything: then it may have more to say.
+    is_talking: bool,
+    /// Whether its wire took no more.
+    is_held: bool,
 }
 
 impl Live {
@@ -52,11 +56,13 @@ impl Live {
         mut send: impl FnMut(Frame) -> habits::Sent,
     ) -> Spoken {
         let mut spoken = Spoken::default();
-        self.has_more = false;
-        while room()
-            && let Some(frame) = self.routine.take_frame()
-        {
-            self.has_more = true;
+        loop {
+            if !room() {
+                spoken.is_held = true;
+                break;
+            }
+            let Some(frame) = self.routine.take_frame() else { break };
+            spoken.is_talking = true;
             let sent = send(frame);
             spoken.acts = spoken.acts.saturating_add(u32::from(sent.acted));
             if sent.delay > 0 {
@@ -69,12 +75,24 @@ impl Live {
         }
         spoken
     }
+
+    /// When it is to be looked at although nothing has come.
+    fn next_alarm(&self, start: Instant) -> Option<Instant> {
+        let gate = (!self.gated.is_empty()).then(|| start + Duration::from_nanos(self.gate));
+        self.routine.deadline().into_iter().chain(gate).min()
+    }
 }
 
 /// What a node that runs consists of.
 struct Running {
     services: [Box<dyn SteppedService>; 2],
     live: BTreeMap<Seat, Live>,
+    /// Sessions to look at in the next turn: something has come for them, or their wire took no more.
+    stirred: BTreeSet<Seat>,
+    /// When which session is due.
+    alarms: BTreeSet<(Instant, Seat)>,
+    /// Each service's pulse when all its sessions were last looked at.
+    pulses: [Option<u64>; 2],
 }
 
 /// One node.
@@ -150,8 +168,7 @@ impl Node {
         self.handles = Some((header_handle, body_handle));
         self.epoch = self.epoch.saturating_add(1);
         self.wake_entered = None;
-        self.running =
-            Some(Running { services: [Box::new(headers), Box::new(bodies)], live: BTreeMap::new() });
+        self.running = Some(Running::new([Box::new(headers), Box::new(bodies)]));
     }
 
     /// Stops it as a power cut would: nothing is said to anybody.
@@ -168,14 +185,15 @@ impl Node {
         let spec = service.stream();
         let max_frame = spec.max_frame;
         let frames = FrameAssembler::new(spec, max_frame);
-        running
-            .live
-            .insert(seat, Live { peer, routine, frames, gated: VecDeque::new(), gate: 0, has_more: true });
+        let live = Live { peer, routine, frames, gated: VecDeque::new(), gate: 0, alarm: None };
+        running.remove(seat);
+        running.live.insert(seat, live);
+        running.stirred.insert(seat);
     }
 
     /// Ends a session from outside, as the end of its connection would. Whether there was one.
     pub fn cut(&mut self, seat: Seat) -> bool {
-        self.running.as_mut().is_some_and(|running| running.live.remove(&seat).is_some())
+        self.running.as_mut().is_some_and(|running| running.remove(seat))
     }
 
     /// Whether there is such a session.
@@ -186,14 +204,14 @@ impl Node {
 
     /// The peer has ended the stream.
     pub fn finish(&mut self, seat: Seat) {
-        if let Some(live) = self.running.as_mut().and_then(|running| running.live.get_mut(&seat)) {
+        if let Some(live) = self.running.as_mut().and_then(|running| running.stir(seat)) {
             live.routine.finish();
         }
     }
 
     /// Bytes have come. A fault of the frames themselves comes back.
     pub fn receive(&mut self, seat: Seat, bytes: Vec<Bytes>) -> Option<(NodeIndex, Exit)> {
-        let live = self.running.as_mut()?.live.get_mut(&seat)?;
+        let live = self.running.as_mut()?.stir(seat)?;
         for mut piece in bytes {
             while piece.has_remaining() {
                 match live.frames.feed(&mut piece) {
@@ -219,45 +237,42 @@ impl Node {
         let now = start + Duration::from_nanos(at);
         let mut outcome = Outcome::default();
         let Some(running) = &mut self.running else { return outcome };
+        let mut held = BTreeSet::new();
         loop {
-            let mut moved = false;
             for service in [HEADERS, BODIES] {
                 let Some(desk) = running.services.get_mut(service) else { continue };
-                let jobs = desk.advance(now);
-                moved |= !jobs.is_empty();
-                outcome.jobs.extend(jobs.into_iter().map(|job| (service, job)));
+                outcome.jobs.extend(desk.advance(now).into_iter().map(|job| (service, job)));
             }
-            let mut ended = Vec::new();
-            for (seat, live) in &mut running.live {
-                if !live.has_more && !live.routine.is_due(now) && live.gated.is_empty() {
-                    continue;
-                }
-                let exit = live.routine.turn(now).cloned();
-                let sent = live.speak(
-                    at,
-                    || room(*seat),
-                    |frame| habits::send(self.habit, seat.1, frame, &mut self.rng),
-                );
-                moved |= live.has_more;
-                self.acts = self.acts.saturating_add(u64::from(sent.acts));
-                outcome.acts.extend((0..sent.acts).map(|_| *seat));
-                outcome.bytes.extend(sent.bytes.into_iter().map(|bytes| (*seat, bytes)));
-                if let Some(exit) = exit {
-                    ended.push((*seat, live.peer, exit));
-                }
-            }
-            moved |= !ended.is_empty();
-            for (seat, ..) in &ended {
-                running.live.remove(seat);
-            }
-            outcome.exits.extend(ended);
-            if !moved {
+            let seats = running.take_due(now);
+            if seats.is_empty() {
                 break;
             }
+            for seat in seats {
+                let Some(live) = running.live.get_mut(&seat) else { continue };
+                let exit = live.routine.turn(now).cloned();
+                let spoken = live.speak(
+                    at,
+                    || room(seat),
+                    |frame| habits::send(self.habit, seat.1, frame, &mut self.rng),
+                );
+                if spoken.is_held {
+                    held.insert(seat);
+                } else if spoken.is_talking {
+                    running.stirred.insert(seat);
+                }
+                self.acts = self.acts.saturating_add(u64::from(spoken.acts));
+                outcome.acts.extend((0..spoken.acts).map(|_| seat));
+                outcome.bytes.extend(spoken.bytes.into_iter().map(|bytes| (seat, bytes)));
+                if let Some(exit) = exit {
+                    outcome.exits.push((seat, live.peer, exit));
+                    running.remove(seat);
+                } else {
+                    running.file(start, seat);
+                }
+            }
         }
+        running.stirred.extend(held);
         outcome.wake = running.wake(now).map(|wake| nanos(wake.saturating_duration_since(start)));
-        let gates = running.live.values().filter(|live| !live.gated.is_empty()).map(|live| live.gate);
-        outcome.wake = outcome.wake.into_iter().chain(gates).min();
         outcome
     }
 
@@ -274,9 +289,59 @@ impl Node {
 }
 
 impl Running {
+    fn new(services: [Box<dyn SteppedService>; 2]) -> Self {
+        let (live, stirred, alarms) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { services, live, stirred, alarms, pulses: [None; 2] }
+    }
+
+    /// A session for which something has come.
+    fn stir(&mut self, seat: Seat) -> Option<&mut Live> {
+        let live = self.live.get_mut(&seat)?;
+        self.stirred.insert(seat);
+        Some(live)
+    }
+
+    fn remove(&mut self, seat: Seat) -> bool {
+        self.stirred.remove(&seat);
+        let Some(live) = self.live.remove(&seat) else { return false };
+        if let Some(alarm) = live.alarm {
+            self.alarms.remove(&(alarm, seat));
+        }
+        true
+    }
+
+    /// Files a session under the time at which it is to be looked at again.
+    fn file(&mut self, start: Instant, seat: Seat) {
+        let Some(live) = self.live.get_mut(&seat) else { return };
+        let next = live.next_alarm(start);
+        if next == live.alarm {
+            return;
+        }
+        if let Some(alarm) = std::mem::replace(&mut live.alarm, next) {
+            self.alarms.remove(&(alarm, seat));
+        }
+        self.alarms.extend(next.map(|alarm| (alarm, seat)));
+    }
+
+    /// The sessions that have something to do now. A service's pulse is looked at by all of its sessions.
+    fn take_due(&mut self, now: Instant) -> BTreeSet<Seat> {
+        let mut seats = std::mem::take(&mut self.stirred);
+        let late = self.alarms.iter().take_while(|(at, _)| *at <= now);
+        seats.extend(late.map(|(_, seat)| *seat));
+        for (service, desk) in self.services.iter().enumerate() {
+            let Some(pulse) = self.pulses.get_mut(service) else { continue };
+            if pulse.replace(desk.pulse()) != Some(desk.pulse()) {
+                let all =
+                    self.live.iter().filter(|((_, of), live)| *of == service && live.routine.is_due(now));
+                seats.extend(all.map(|(seat, _)| *seat));
+            }
+        }
+        seats
+    }
+
     fn wake(&self, now: Instant) -> Option<Instant> {
         let services = self.services.iter().filter_map(|service| service.wake(now));
-        services.chain(self.live.values().filter_map(|live| live.routine.deadline())).min()
+        services.chain(self.alarms.first().map(|(at, _)| *at)).min()
     }
 }
 

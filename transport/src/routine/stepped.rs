@@ -30,6 +30,9 @@ pub trait SteppedService: fmt::Debug {
     /// When to call [`advance`](Self::advance) although nothing has happened.
     fn wake(&self, now: Instant) -> Option<Instant>;
 
+    /// Changes whenever any of its routines may have been told something, or may find work where there was none.
+    fn pulse(&self) -> u64;
+
     /// The fill and the cap of everything this service holds that has one, by name (threats, I-R3).
     fn fills(&self) -> Vec<Fill>;
 
