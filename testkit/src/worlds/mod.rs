@@ -11,14 +11,18 @@
 
 pub mod agenda;
 pub mod blocks;
+mod connections;
+mod event;
 pub mod habits;
 pub mod judge;
+mod labour;
 pub mod node;
 pub mod plan;
 pub mod run;
 pub mod shrink;
 pub mod store;
 pub mod sweep;
+mod trouble;
 pub mod wires;
 pub mod world;
 
