@@ -9,7 +9,7 @@ use super::{
     targets::{Job, Need, Path, Targets},
 };
 use crate::{
-    chain::{BlockRef, Work},
+    chain::{BlockHash, BlockRef, Work},
     config::HeaderSyncConfig,
     handle::HeaderSyncStatus,
     machine::{Failure, Input, OUT_OF_PATIENCE, Received, Segment, rest_after},
@@ -349,7 +349,8 @@ impl State {
         }
         self.store_rest = self.store_rest.filter(|until| now < *until);
         self.segments.plan(&self.view, chain, self.peers.highest().map(|tip| tip.height));
-        self.targets.refresh(now, chain, self.peers.advertised(), self.segments.next_end());
+        let has = |hash: &BlockHash| chain.find(hash).is_some();
+        self.targets.refresh(now, has, self.peers.advertised(), self.segments.next_end());
         if self.store_rest.is_none() {
             self.prove(now, chain);
         }

@@ -2,7 +2,7 @@
 
 use super::staging::{Deliverer, Staged};
 use crate::{
-    chain::{BlockRef, Height, Work},
+    chain::{BlockHash, BlockRef, Height, Work},
     machine::{Order, Received, rest_after},
     ports::{HeaderChain, HeaderView},
     wire::MAX_LOCATOR,
@@ -21,6 +21,9 @@ const LOCATOR_OFFSETS: [u32; 12] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_
 
 // The offsets and the finalized block.
 const _: () = assert!(LOCATOR_OFFSETS.len() < MAX_LOCATOR);
+
+/// How long a tip that the store put off is left alone once it has given way to another.
+const GIVEN_WAY: Duration = Duration::from_secs(60);
 
 /// Refused tips remembered: each costs one request to be refused again, so forgetting one is harmless.
 const MAX_REFUSED: usize = 256;
@@ -157,6 +160,11 @@ impl Target {
         self.order.is_none() && self.path.is_none()
     }
 
+    /// Whether the store could not say and nobody works on it now: it may be a while.
+    fn is_put_off(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| path.job.is_none() && path.put_off > 0)
+    }
+
     /// Whether no header on the way there is checked or being checked: pages cost an inventor nothing.
     fn is_unproven(&self) -> bool {
         self.path.as_ref().is_none_or(|path| path.job.is_none() && path.staged.checked() == 0)
@@ -179,18 +187,18 @@ impl Targets {
         Self { open: BTreeMap::new(), refused: BTreeMap::new(), max_open, max_staged, page }
     }
 
-    /// Brings the set up to date: `advertised` are the sessions that lead to each tip now, `below` the height under which tips
-    /// are followed at all (segments lead above it).
+    /// Brings the set up to date: `has` says whether our chain has a block, `advertised` are the sessions that lead to each tip
+    /// now, `below` is the height under which tips are followed at all (segments lead above it).
     pub(super) fn refresh(
         &mut self,
         now: Instant,
-        chain: &dyn HeaderChain,
+        has: impl Fn(&BlockHash) -> bool,
         advertised: &BTreeMap<BlockRef, BTreeSet<Fence>>,
         below: Option<Height>,
     ) {
         self.refused.retain(|_, until| now < *until);
         self.open.retain(|tip, target| {
-            let reached = chain.find(&tip.hash).is_some();
+            let reached = has(&tip.hash);
             // A tip that moved on is still reached if we are on the way there: its server keeps it.
             let led_to = advertised.contains_key(tip) || !target.is_idle();
             let working = target.path.as_ref().is_some_and(|path| path.job.is_some());
@@ -205,15 +213,26 @@ impl Targets {
                 target.holders.extend(sessions);
                 continue;
             }
-            let full = self.open.len() >= self.max_open;
-            let least = full.then(|| self.least_held(held_by)).flatten();
-            let least = least.filter(|least| held_by(least) < sessions.len());
             let followed = below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(tip);
-            if followed && (!full || least.is_some()) && chain.find(&tip.hash).is_none() {
-                least.and_then(|least| self.open.remove(&least));
+            if followed && !has(&tip.hash) && self.has_place(now, sessions.len(), held_by) {
                 self.open.insert(*tip, Target { holders: sessions.clone(), order: None, path: None });
             }
         }
+    }
+
+    /// Whether there is a place for a tip with so many holders; if none is free, one is made.
+    fn has_place(&mut self, now: Instant, holders: usize, held_by: impl Fn(&BlockRef) -> usize) -> bool {
+        if self.open.len() < self.max_open {
+            return true;
+        }
+        // The store may say so for as long as it likes: a header that is hours ahead of its time keeps no other tip out.
+        let put_off = self.open.iter().find(|(_, target)| target.is_put_off()).map(|(tip, _)| *tip);
+        if let Some(put_off) = put_off {
+            self.refuse(put_off, now + GIVEN_WAY);
+            return true;
+        }
+        let least = self.least_held(&held_by).filter(|least| held_by(least) < holders);
+        least.and_then(|least| self.open.remove(&least)).is_some()
     }
 
     /// Of the targets for which nothing is proven, the one that gives way to a tip with more holders: a few peers with
@@ -411,7 +430,34 @@ fn locator(view: &HeaderView, chain: &dyn HeaderChain) -> Vec<BlockRef> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::BlockHash;
+
+    #[test]
+    fn a_tip_that_the_store_puts_off_keeps_no_other_out() {
+        let now = tokio::time::Instant::now().into_std();
+        let tip =
+            |height, fill| BlockRef { height: Height::new(height).unwrap(), hash: BlockHash([fill; 32]) };
+        let (early, present) = (tip(9, 1), tip(8, 2));
+        let (one, other) = (Fence::mint(), Fence::mint());
+        let advertised = BTreeMap::from([(early, BTreeSet::from([one])), (present, BTreeSet::from([other]))]);
+        let mut targets = Targets::new(1, 1_000, 100);
+        targets.refresh(now, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [early], "the higher of two comes first");
+        targets.refresh(now, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [early], "and stays as long as it gets on");
+
+        let path = targets.open.get_mut(&early).unwrap().path.insert(Path::new(tip(0, 0)));
+        path.put_off(now);
+        targets.refresh(now, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [present]);
+        targets.refresh(now, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [present], "it comes back when there is a place, not before");
+        targets.leave(other);
+        let advertised = BTreeMap::from([(early, BTreeSet::from([one]))]);
+        targets.refresh(now + GIVEN_WAY / 2, |_| false, &advertised, None);
+        assert!(targets.tips().is_empty(), "and not at once");
+        targets.refresh(now + GIVEN_WAY, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [early]);
+    }
 
     #[test]
     fn a_result_for_a_path_that_was_dropped_is_not_applied() {
