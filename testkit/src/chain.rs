@@ -23,7 +23,7 @@ pub fn mined(parent: Parent, count: u32, seed: u64) -> Vec<Vec<u8>> {
 /// `no_pow`. Another seed on the same parent is a branch.
 #[must_use]
 pub fn unmined(parent: Parent, count: u32, seed: u64) -> Vec<Vec<u8>> {
-    grow(parent, count, |parent| unmined_block(parent, seed))
+    grow(parent, count, |parent| unproven_block(parent, seed, REGTEST_BITS))
 }
 
 /// The parent that the next block after `raw` has.
@@ -57,8 +57,9 @@ fn grow(mut parent: Parent, count: u32, mut block: impl FnMut(Parent) -> Vec<u8>
     blocks
 }
 
-/// A header with an empty solution over one small v1 coinbase.
-fn unmined_block(parent: Parent, seed: u64) -> Vec<u8> {
+/// The next block without proof-of-work: a header with this compact target and an empty solution over one small v1 coinbase.
+#[must_use]
+pub fn unproven_block(parent: Parent, seed: u64, bits: u32) -> Vec<u8> {
     let coinbase = coinbase(parent.height.saturating_add(1), seed);
     let header = Header {
         version: 4,
@@ -66,7 +67,7 @@ fn unmined_block(parent: Parent, seed: u64) -> Vec<u8> {
         merkle_root: sha256d(&[&coinbase]),
         commitment: [0; 32],
         time: parent.time.saturating_add(SPACING),
-        bits: REGTEST_BITS,
+        bits,
         nonce: [0; 32],
         solution: bytes::Bytes::from_static(&[0; 36]),
     };

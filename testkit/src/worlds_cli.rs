@@ -1,12 +1,17 @@
 //! The commands of `zakura-sim` about pure worlds.
 
-use crate::worlds::{Plan, Report, Shrunk, Size, Summary, run_seed, shrink, sweep};
+use crate::worlds::{
+    Narrow, Only, Plan, Report, Rung, Shrunk, Size, Summary, WALL_LIMIT, run, shrink, sweep,
+};
 use clap::Args;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 /// How large pure worlds are.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct SizeArgs {
+    /// The chain they are about.
+    #[arg(long, value_enum, default_value_t = Rung::Toy)]
+    chain: Rung,
     /// Peers of the node that syncs.
     #[arg(long, default_value_t = 20)]
     peers: u16,
@@ -23,13 +28,40 @@ pub struct SizeArgs {
 
 impl SizeArgs {
     pub(crate) const fn size(self) -> Size {
-        Size { peers: self.peers, heights: self.heights, newcomers: self.newcomers, faults: self.faults }
+        let Self { chain: rung, peers, heights, newcomers, faults } = self;
+        Size { rung, peers, heights, newcomers, faults }
     }
+}
 
-    pub(crate) fn arguments(self) -> String {
-        let Self { peers, heights, newcomers, faults } = self;
-        format!("--peers {peers} --heights {heights} --newcomers {newcomers} --faults {faults}")
+/// What is left of a world.
+#[derive(Debug, Clone, Args)]
+pub struct NarrowArgs {
+    /// Only these of the drawn faults, by number: `3,7`, or `none`.
+    #[arg(long)]
+    only_faults: Option<Only>,
+    /// Only these peers, by number.
+    #[arg(long)]
+    only_peers: Option<Only>,
+    /// Everything goes wrong in half of the time, so many times over.
+    #[arg(long, default_value_t = 0)]
+    hurry: u32,
+}
+
+impl NarrowArgs {
+    fn narrow(&self) -> Narrow {
+        Narrow { faults: self.only_faults.clone(), peers: self.only_peers.clone(), hurry: self.hurry }
     }
+}
+
+/// A size, as it is asked for.
+pub(crate) fn arguments(size: Size) -> String {
+    let Size { rung, peers, heights, newcomers, faults } = size;
+    format!("--chain {rung} --peers {peers} --heights {heights} --newcomers {newcomers} --faults {faults}")
+}
+
+/// The command that shows a world again.
+fn replay(seed: u64, size: Size, narrow: &Narrow) -> String {
+    format!("zakura-sim replay {seed} {}{}", arguments(size), narrow.arguments())
 }
 
 /// Runs many pure worlds and says how often what happened.
@@ -46,6 +78,11 @@ pub struct SweepArgs {
     threads: usize,
     #[command(flatten)]
     size: SizeArgs,
+    #[command(flatten)]
+    narrow: NarrowArgs,
+    /// Seconds for which nothing may be heard of any world before those that run are given up.
+    #[arg(long, default_value_t = WALL_LIMIT.as_secs())]
+    wall_limit: u64,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -58,6 +95,8 @@ pub struct ReplayArgs {
     seed: u64,
     #[command(flatten)]
     size: SizeArgs,
+    #[command(flatten)]
+    narrow: NarrowArgs,
 }
 
 /// Makes a pure world that fails smaller.
@@ -70,6 +109,8 @@ pub struct ShrinkArgs {
     tries: u32,
     #[command(flatten)]
     size: SizeArgs,
+    #[command(flatten)]
+    narrow: NarrowArgs,
 }
 
 impl SweepArgs {
@@ -80,10 +121,12 @@ impl SweepArgs {
     /// The summary with the worlds that broke an invariant, and how to see them again.
     pub fn run(&self) -> Result<String, String> {
         let seeds = self.from..self.from.saturating_add(self.seeds);
-        let summary = sweep(seeds, self.size.size(), self.threads).map_err(|error| error.to_string())?;
-        let replay = |seed| format!("zakura-sim replay {seed} {}", self.size.arguments());
+        let (size, narrow, limit) =
+            (self.size.size(), self.narrow.narrow(), Duration::from_secs(self.wall_limit));
+        let summary = sweep(seeds, size, &narrow, self.threads, limit).map_err(|error| error.to_string())?;
+        let replay = |seed| replay(seed, size, &narrow);
         let text = if self.json { json(&summary, replay) } else { table(&summary, replay) };
-        if summary.broken.is_empty() { Ok(text) } else { Err(text) }
+        if summary.is_good() { Ok(text) } else { Err(text) }
     }
 }
 
@@ -101,6 +144,11 @@ pub(crate) fn table(summary: &Summary, replay: impl Fn(u64) -> String) -> String
             line(&mut out, &format!("seed {seed}: {breach}"));
         }
         line(&mut out, &format!("  see it: {}", replay(*seed)));
+    }
+    for (seeds, what) in [(&summary.panicked, "panicked"), (&summary.stuck, "does not end")] {
+        for seed in seeds {
+            line(&mut out, &format!("seed {seed}: {what}\n  see it: {}", replay(*seed)));
+        }
     }
     let (worlds, broken, steps) = (summary.worlds, summary.broken.len(), summary.steps);
     let seconds = summary.virtual_time / 1_000_000_000;
@@ -134,6 +182,8 @@ pub(crate) fn json(summary: &Summary, replay: impl Fn(u64) -> String) -> String 
         "seen": seen,
         "fullest": summary.fullest,
         "broken": broken,
+        "panicked": summary.panicked,
+        "stuck": summary.stuck,
     })
     .to_string()
 }
@@ -145,8 +195,9 @@ impl ReplayArgs {
     ///
     /// The same, if an invariant did not hold.
     pub fn run(&self) -> Result<String, String> {
-        let report = run_seed(self.seed, self.size.size());
-        let text = told(&report);
+        let plan = Plan::draw(self.seed, self.size.size()).narrowed(&self.narrow.narrow());
+        let report = run(plan.clone());
+        let text = told(&plan, &report);
         if report.breaches.is_empty() { Ok(text) } else { Err(text) }
     }
 }
@@ -158,13 +209,14 @@ impl ShrinkArgs {
     ///
     /// If the world does not fail.
     pub fn run(&self) -> Result<String, String> {
-        let plan = Plan::draw(self.seed, self.size.size());
-        let (faults, dials) = (plan.faults.len(), plan.dials.len());
-        let shrunk = shrink(plan, self.tries);
-        let Some(Shrunk { plan, report, tried }) = shrunk else {
+        let size = self.size.size();
+        let whole = Plan::draw(self.seed, size);
+        let (faults, dials) = (whole.faults.len(), whole.dials.len());
+        let shrunk = shrink(self.seed, size, self.narrow.narrow(), self.tries);
+        let Some(Shrunk { size, narrow, plan, report, tried, .. }) = shrunk else {
             return Err(format!("the world of seed {} holds every invariant: nothing to shrink", self.seed));
         };
-        let mut out = told(&report);
+        let mut out = told(&plan, &report);
         line(&mut out, &format!("{tried} worlds tried; {faults} faults became {}:", plan.faults.len()));
         for (at, fault) in &plan.faults {
             line(&mut out, &format!("  at {} ms {fault:?}", at / 1_000_000));
@@ -177,13 +229,14 @@ impl ShrinkArgs {
             let names = habit(from).zip(habit(to)).unwrap_or_default();
             line(&mut out, &format!("  {from} ({}) dials {to} ({})", names.0, names.1));
         }
+        line(&mut out, &format!("see it: {}", replay(self.seed, size, &narrow)));
         Ok(out)
     }
 }
 
-/// A world's last events and what did not hold.
-pub(crate) fn told(report: &Report) -> String {
+fn told(plan: &Plan, report: &Report) -> String {
     let mut out = String::new();
+    line(&mut out, &format!("{:?}\n{:?}", plan.config.0, plan.config.1));
     for (at, event) in &report.tail {
         line(&mut out, &format!("{:>7} us {event}", at / 1_000));
     }

@@ -58,7 +58,12 @@ impl World {
         self.agenda.enter(self.now.saturating_add(SWEEP), Event::Sweep);
     }
 
+    /// A node dials another, unless it is connected or another dial to it is due.
     pub(super) fn dial(&mut self, from: NodeIndex, to: NodeIndex) {
+        if self.dialling.get(&(from, to)) != Some(&self.now) {
+            return;
+        }
+        self.dialling.remove(&(from, to));
         let connected =
             self.wires.of(from).into_iter().any(|wire| {
                 self.wires.ends(wire).is_some_and(|ends| ends == (from, to) || ends == (to, from))
@@ -67,14 +72,16 @@ impl World {
             return;
         }
         let reaches = self.wires.links.reaches(from, to) && self.wires.links.reaches(to, from);
-        if !self.is_up(to) || !reaches {
+        if !self.is_up(to) || !reaches || self.asleep.contains_key(&to) {
             self.redial(from, to);
             return;
         }
         let wire = self.wires.open(self.now, from, to);
         self.judge.connected(self.now, from, to);
+        let trips = self.plan.path(from, to).latency * 4;
+        let takes = HANDSHAKE.saturating_add(u64::try_from(trips.as_nanos()).unwrap_or(u64::MAX));
         for service in [HEADERS, BODIES] {
-            let at = self.now.saturating_add(HANDSHAKE);
+            let at = self.now.saturating_add(takes);
             self.agenda.enter(at, Event::Reopen((wire, service)));
         }
     }
@@ -84,6 +91,12 @@ impl World {
         let jitter = u64::from(self.rng.next_u32()) % (*pause / 4).max(1);
         let at = self.now.saturating_add(*pause).saturating_add(jitter);
         *pause = pause.saturating_mul(2).min(REDIAL_MOST);
+        self.enter_dial(from, to, at);
+    }
+
+    /// Enters a dial, in place of one that was to come.
+    pub(super) fn enter_dial(&mut self, from: NodeIndex, to: NodeIndex, at: u64) {
+        self.dialling.insert((from, to), at);
         self.agenda.enter(at, Event::Dial(from, to));
     }
 
@@ -162,6 +175,17 @@ impl World {
         self.reopened.retain(|(of, _), _| *of != wire);
     }
 
+    /// Closes every connection of a node with a word to the other side.
+    pub(super) fn say_goodbye(&mut self, index: NodeIndex) {
+        for wire in self.wires.of(index) {
+            let ends = self.wires.ends(wire);
+            self.lose(wire);
+            if let Some((from, to)) = ends {
+                self.redial(from, to);
+            }
+        }
+    }
+
     /// The others learn that a node has begun a new life: what they still hold of the last one is reset at once (wire 1.5).
     pub(super) fn forget_last_life(&mut self, index: NodeIndex) {
         for wire in self.wires.of(index) {
@@ -174,7 +198,7 @@ impl World {
             if from == index || to == index {
                 self.redial.remove(&(from, to));
                 let at = self.now.saturating_add(u64::from(self.rng.next_u32() % 300_000_000));
-                self.agenda.enter(at, Event::Dial(from, to));
+                self.enter_dial(from, to, at);
             }
         }
     }

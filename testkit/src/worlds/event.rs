@@ -24,6 +24,10 @@ pub(super) enum Event {
     Closed(WireId, NodeIndex),
     /// A peer has broken a rule on this connection; by now it has been seen.
     Verdict(Seat, u32, NodeIndex),
+    /// A doomed node's power fails, in this life of it.
+    PowerCut(NodeIndex, u32),
+    /// It comes back.
+    PowerBack(NodeIndex),
     /// A fault of the plan.
     Fault(usize),
     /// Connections that are dead are found out.

@@ -1,12 +1,12 @@
 //! What peers do beside or against the protocol. Every peer of a world runs the code that ships; a habit changes what
 //! leaves it, and its store what it says.
 
-use super::{blocks, store::ToyStore};
+use super::store::NodeStore;
 use bytes::{BufMut, Bytes, BytesMut};
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 use std::fmt;
-use zakura_header_sync::chain::Height;
+use zakura_header_sync::{chain::Height, ports::HeaderChain as _};
 use zakura_transport::Frame;
 
 /// What a peer does to others, as the world knows and they do not.
@@ -28,6 +28,10 @@ pub enum Habit {
     Late,
     /// Honest, and its own disk fails now and then.
     Ailing,
+    /// Honest, and comes and goes.
+    Churning,
+    /// Honest by a clock that is hours ahead, on blocks that are too.
+    Early,
     /// Serves bodies that do not match their headers.
     Forger,
     /// Serves headers without proof that claim much work.
@@ -58,8 +62,17 @@ impl fmt::Display for Habit {
 
 impl Habit {
     /// Peers whom nobody may blame.
-    pub const ODD: [Self; 7] =
-        [Self::Slow, Self::Lossy, Self::Pruned, Self::Forked, Self::Restarting, Self::Late, Self::Ailing];
+    pub const ODD: [Self; 9] = [
+        Self::Slow,
+        Self::Lossy,
+        Self::Pruned,
+        Self::Forked,
+        Self::Restarting,
+        Self::Late,
+        Self::Ailing,
+        Self::Churning,
+        Self::Early,
+    ];
 
     /// Peers who want harm.
     pub const HOSTILE: [Self; 10] = [
@@ -87,8 +100,14 @@ impl Habit {
         matches!(self, Self::Babbler | Self::Cutter)
     }
 
+    /// Whether this peer has to arrive where all should, when nothing goes wrong any more.
+    #[must_use]
+    pub const fn has_to_arrive(self) -> bool {
+        matches!(self, Self::Honest | Self::Restarting | Self::Churning)
+    }
+
     /// Sets up the store of a peer with this habit.
-    pub fn prepare(self, store: &ToyStore, tip: Height) {
+    pub fn prepare(self, store: &NodeStore, tip: Height) {
         let half = Height::new(tip.get() / 2).unwrap_or(Height::GENESIS);
         match self {
             Self::Forger => store.set_faults(|faults| faults.forges_from = Some(half)),
@@ -138,9 +157,9 @@ impl Sent {
     }
 }
 
-/// Lets a habit have its way with a frame that is about to leave.
+/// Lets a habit have its way with a frame that is about to leave a node with this store.
 #[must_use]
-pub fn send(habit: Habit, service: usize, frame: Frame, rng: &mut ChaCha8Rng) -> Sent {
+pub fn send(habit: Habit, service: usize, frame: Frame, store: &NodeStore, rng: &mut ChaCha8Rng) -> Sent {
     let payload = payload(&frame);
     let tag = payload.first().copied().unwrap_or_default();
     let is_header = |wanted: u8| service == HEADERS && tag == wanted;
@@ -150,7 +169,7 @@ pub fn send(habit: Habit, service: usize, frame: Frame, rng: &mut ChaCha8Rng) ->
     let again = |frame: &Frame| vec![frame.clone(), frame.clone()];
     match habit {
         Habit::Forger if is_body(body_tag::BLOCK) => {
-            let acted = payload.get(1..).is_some_and(|body| !blocks::is_body(body));
+            let acted = payload.len() > 1 && store.is_forged(&payload.slice(1..));
             Sent { acted, ..Sent::plain(frame) }
         }
         Habit::Late if is_answer && one_in(4, rng) => {
@@ -158,7 +177,9 @@ pub fn send(habit: Habit, service: usize, frame: Frame, rng: &mut ChaCha8Rng) ->
         }
         Habit::Mute if !is_status => Sent::acted(Vec::new()),
         Habit::Tamperer if is_header(header_tag::HEADERS) => {
-            unlinked(&frame, &payload, rng).map_or_else(|| Sent::plain(frame), |bad| Sent::acted(vec![bad]))
+            let place = (store.header_bytes(), store.parent_at());
+            unlinked(&frame, &payload, place, rng)
+                .map_or_else(|| Sent::plain(frame), |bad| Sent::acted(vec![bad]))
         }
         Habit::Inventor if is_header(header_tag::STATUS) => {
             Sent::acted(vec![invented(&frame, &payload, rng)])
@@ -179,12 +200,6 @@ pub fn send(habit: Habit, service: usize, frame: Frame, rng: &mut ChaCha8Rng) ->
     }
 }
 
-/// What a braggart's branch is made of: much work, no proof.
-#[must_use]
-pub const fn boast(salt: u32) -> blocks::Recipe {
-    blocks::Recipe { salt, work: 200, flaw: blocks::Flaw::Proof, body_bytes: 100 }
-}
-
 fn payload(frame: &Frame) -> Bytes {
     if frame.head.is_empty() {
         return frame.body.clone();
@@ -196,14 +211,19 @@ fn payload(frame: &Frame) -> Bytes {
 }
 
 /// The page with a header that continues another block (wire 5.2: the count stands at 77, headers begin at 83).
-fn unlinked(frame: &Frame, payload: &Bytes, rng: &mut ChaCha8Rng) -> Option<Frame> {
+fn unlinked(
+    frame: &Frame,
+    payload: &Bytes,
+    (header_bytes, parent_at): (usize, usize),
+    rng: &mut ChaCha8Rng,
+) -> Option<Frame> {
     const COUNT: usize = 77;
     const FIRST: usize = 83;
     let count = u32::from_le_bytes(*payload.get(COUNT..)?.first_chunk::<4>()?);
     let chosen = usize::try_from(rng.next_u32().checked_rem(count)?).ok()?;
-    let of_parent = usize::try_from(rng.next_u32() % 32).ok()?;
+    let of_parent = parent_at.checked_add(usize::try_from(rng.next_u32() % 32).ok()?)?;
     let mut bytes = payload.to_vec();
-    let at = FIRST.checked_add(chosen.checked_mul(blocks::HEADER_BYTES)?)?.checked_add(of_parent)?;
+    let at = FIRST.checked_add(chosen.checked_mul(header_bytes)?)?.checked_add(of_parent)?;
     *bytes.get_mut(at)? ^= 0x55;
     Some(Frame::new(frame.message_type, bytes.into()))
 }

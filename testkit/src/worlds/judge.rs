@@ -125,7 +125,8 @@ impl Judge {
         self.tail.push_back((at, event));
     }
 
-    fn count(&mut self, what: String) {
+    /// Counts something that happened.
+    pub fn count(&mut self, what: String) {
         *self.seen.entry(what).or_default() += 1;
     }
 

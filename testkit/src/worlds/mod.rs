@@ -11,22 +11,33 @@
 
 pub mod agenda;
 pub mod blocks;
+pub mod clock;
 mod connections;
+mod draw;
 mod event;
 pub mod habits;
 pub mod judge;
 mod labour;
+pub mod ladder;
+pub mod narrow;
 pub mod node;
 pub mod plan;
+pub mod quarry;
+pub mod real;
+pub mod regions;
 pub mod run;
+mod sayings;
 pub mod shrink;
 pub mod store;
 pub mod sweep;
+pub mod toy;
 mod trouble;
 pub mod wires;
 pub mod world;
 
+pub use ladder::Rung;
+pub use narrow::{Narrow, Only};
 pub use plan::{Plan, Size};
 pub use run::{Report, run, run_seed};
 pub use shrink::{Shrunk, shrink};
-pub use sweep::{Summary, Tally, sweep};
+pub use sweep::{Summary, Tally, WALL_LIMIT, sweep};

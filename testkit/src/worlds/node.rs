@@ -2,7 +2,7 @@
 
 use super::{
     habits::{self, BODIES, HEADERS, Habit},
-    store::ToyStore,
+    store::NodeStore,
     wires::WireId,
 };
 use crate::sim::NodeIndex;
@@ -104,7 +104,9 @@ pub struct Node {
     /// What it does to others.
     pub habit: Habit,
     /// Its store: what stays when it crashes.
-    pub store: ToyStore,
+    pub store: NodeStore,
+    /// Seconds that its wall clock is ahead of the true time.
+    pub ahead: i64,
     /// How often it has started.
     pub epoch: u32,
     /// How often its habit showed.
@@ -144,12 +146,25 @@ impl Node {
     #[must_use]
     pub fn new(
         (index, id, habit): (NodeIndex, PeerId, Habit),
-        store: ToyStore,
+        store: NodeStore,
         config: (HeaderSyncConfig, BlockSyncConfig),
         rng: ChaCha8Rng,
     ) -> Self {
         let (handles, running, wake_entered) = (None, None, None);
-        Self { index, id, habit, store, epoch: 0, acts: 0, handles, config, rng, running, wake_entered }
+        Self {
+            index,
+            id,
+            habit,
+            store,
+            ahead: 0,
+            epoch: 0,
+            acts: 0,
+            handles,
+            config,
+            rng,
+            running,
+            wake_entered,
+        }
     }
 
     /// Whether it runs.
@@ -253,7 +268,7 @@ impl Node {
                 let spoken = live.speak(
                     at,
                     || room(seat),
-                    |frame| habits::send(self.habit, seat.1, frame, &mut self.rng),
+                    |frame| habits::send(self.habit, seat.1, frame, &self.store, &mut self.rng),
                 );
                 if spoken.is_held {
                     held.insert(seat);

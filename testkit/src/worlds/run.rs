@@ -7,11 +7,12 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// How long after the last fault everybody may take (I-V1), in nanoseconds.
-const PATIENCE: u64 = 600_000_000_000;
-
 /// Steps in one virtual instant, at most: more is a world that turns on the spot.
 const STEPS_PER_INSTANT: u64 = 1_000_000;
+
+/// Steps of a world, at most: so many, and so many for each block and node. A world that goes on for ever shows as a breach.
+const STEPS: u64 = 4_000_000;
+const STEPS_PER_BLOCK: u64 = 200;
 
 /// What came of a world.
 #[derive(Debug, Clone)]
@@ -43,10 +44,13 @@ pub fn run_seed(seed: u64, size: Size) -> Report {
 /// Runs a world.
 #[must_use]
 pub fn run(plan: Plan) -> Report {
-    let (seed, calm) = (plan.seed, plan.calm);
+    let (seed, calm, patience) = (plan.seed, plan.calm, plan.patience);
     let mut world = World::new(plan);
     let last_fault = world.plan().faults.last().map_or(0, |(at, _)| *at);
-    let end = calm.max(last_fault).saturating_add(PATIENCE);
+    let end = calm.max(last_fault).saturating_add(patience);
+    let blocks = u64::from(world.plan().trunk().tip().at.height.get());
+    let most = STEPS
+        .saturating_add(blocks.saturating_mul(STEPS_PER_BLOCK).saturating_mul(world.nodes().len() as u64));
     let (mut instant, mut here) = (0, 0_u64);
     while world.now() < end && world.judge().breaches().is_empty() && world.step() {
         here = if world.now() == instant { here.saturating_add(1) } else { 0 };
@@ -54,6 +58,10 @@ pub fn run(plan: Plan) -> Report {
         if here > STEPS_PER_INSTANT {
             let (at, step) = (world.now(), world.steps());
             world.judge_mut().breach("time goes on", at, step, format!("{here} steps in one instant"));
+        }
+        if world.steps() > most {
+            let (at, step) = (world.now(), world.steps());
+            world.judge_mut().breach("a world ends", at, step, format!("more than {most} steps"));
         }
         if world.now() >= last_fault && has_arrived(&world) {
             break;

@@ -1,18 +1,17 @@
-//! A node's store in a world: both ports over toy blocks, in memory, with the faults that disks have.
+//! A node's store in a world: toy blocks or the real store, and before either the faults that disks and liars have.
 
-use super::blocks::{self, Block, Branch, Flaw, HEADER_BYTES};
+use super::{blocks::Branch, clock::Clock, real::RealStore, toy::ToyStore};
 use bytes::Bytes;
-use std::{collections::BTreeMap, sync::Arc};
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+use std::sync::Arc;
 use tokio::sync::watch;
-use zakura_block_sync::ports::{BlockStore, Body, BodyVerdict, Commit, Missing, Wanted};
+use zakura_block_sync::ports::{BlockStore, Body, BodyVerdict, Commit, Missing};
 use zakura_header_sync::{
     chain::{BlockHash, BlockRef, Height},
-    ports::{
-        Accept, Found, HeaderBatch, HeaderChain, HeaderFacts, HeaderQuery, HeaderView, InvalidHeader,
-        SizedHeader,
-    },
+    ports::{Accept, Found, HeaderBatch, HeaderChain, HeaderFacts, HeaderQuery, HeaderView, InvalidHeader},
 };
-use zakura_transport::Fence;
+use zakura_transport::{Fence, routine::SteppedJob};
 
 /// What a store does that it should not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +26,8 @@ pub struct StoreFaults {
     pub forges_from: Option<Height>,
     /// Bodies below this height are not kept.
     pub pruned_below: Height,
+    /// The power fails in the next commit, when so many of its bodies are written.
+    pub torn_after: Option<u32>,
 }
 
 impl StoreFaults {
@@ -37,366 +38,255 @@ impl StoreFaults {
     }
 }
 
-#[derive(Debug)]
-struct Inside {
-    /// The part of a shared branch that is ours: up to and with this height.
-    trunk: Arc<Branch>,
-    trunk_tip: Height,
-    /// Our own blocks above it.
-    tail: Vec<Block>,
-    index: BTreeMap<BlockHash, Height>,
-    finalized: Height,
-    fence: Fence,
-    /// Bodies up to and with this height of the selected chain are durable.
-    acknowledged: BlockRef,
-    faults: StoreFaults,
-    /// How often header contexts were checked: what a liar can make us burn.
-    verified: u64,
-}
-
-impl Inside {
-    fn block(&self, height: Height) -> Option<&Block> {
-        if height <= self.trunk_tip {
-            return self.trunk.block(height);
-        }
-        let above = height.above(self.trunk_tip).checked_sub(1)?;
-        self.tail.get(usize::try_from(above).ok()?)
-    }
-
-    fn find(&self, hash: &BlockHash) -> Option<Height> {
-        let shared = self.trunk.find(hash).filter(|height| *height <= self.trunk_tip);
-        shared.or_else(|| self.index.get(hash).copied())
-    }
-
-    fn tip(&self) -> &Block {
-        self.tail.last().or_else(|| self.trunk.block(self.trunk_tip)).unwrap_or_else(|| self.trunk.tip())
-    }
-
-    fn view(&self) -> HeaderView {
-        let below = self.block(self.finalized).map_or(0, |block| block.total);
-        let finalized = self.block(self.finalized).map_or(self.tip().at, |block| block.at);
-        let (tip, total) = (self.tip().at, self.tip().total);
-        HeaderView { fence: self.fence, finalized, tip, work: blocks::work(total.saturating_sub(below)) }
-    }
-
-    /// Cuts the chain above `height` and puts `new` there.
-    fn replace(&mut self, height: Height, new: Vec<Block>) {
-        if height < self.trunk_tip {
-            self.trunk_tip = height;
-            self.tail.clear();
-            self.index.clear();
-        }
-        let keep = usize::try_from(height.above(self.trunk_tip)).unwrap_or(usize::MAX);
-        for gone in self.tail.drain(keep.min(self.tail.len())..) {
-            self.index.remove(&gone.at.hash);
-        }
-        self.index.extend(new.iter().map(|block| (block.at.hash, block.at.height)));
-        self.tail.extend(new);
-        if self.find(&self.acknowledged.hash).is_none() {
-            let fork = self.acknowledged.height.min(height);
-            self.acknowledged = self.block(fork).map_or(self.tip().at, |block| block.at);
-        }
-    }
-}
-
-/// A store in memory. Clones are the same store.
+/// What holds the blocks.
 #[derive(Debug, Clone)]
-pub struct ToyStore {
-    inside: Arc<watch::Sender<Inside>>,
-    anchors: Arc<Vec<BlockRef>>,
-    finality: u32,
+pub enum Shelf {
+    /// Toy blocks, in memory.
+    Toy(ToyStore),
+    /// The store that ships, on a disk in memory.
+    Real(RealStore),
 }
 
-impl ToyStore {
-    /// A store that has a branch up to and with `tip`, with bodies up to `bodies`. What is `finality` below the tip is final.
+/// A store. Clones are the same store, until the power fails.
+#[derive(Debug, Clone)]
+pub struct NodeStore {
+    shelf: Shelf,
+    faults: Arc<watch::Sender<StoreFaults>>,
+    clock: Clock,
+}
+
+impl NodeStore {
+    /// A store without faults. `clock` is the one that its shelf reads.
     #[must_use]
-    pub fn new(trunk: &Arc<Branch>, tip: Height, bodies: Height, finality: u32) -> Self {
-        let tip = tip.min(trunk.tip().at.height);
-        let acknowledged = trunk.block(bodies.min(tip)).map_or(trunk.tip().at, |block| block.at);
-        let inside = Inside {
-            trunk: Arc::clone(trunk),
-            trunk_tip: tip,
-            tail: Vec::new(),
-            index: BTreeMap::new(),
-            finalized: tip.saturating_sub(finality),
-            fence: Fence::mint(),
-            acknowledged,
-            faults: StoreFaults::default(),
-            verified: 0,
-        };
-        Self { inside: Arc::new(watch::Sender::new(inside)), anchors: Arc::new(Vec::new()), finality }
+    pub fn new(shelf: Shelf, clock: Clock) -> Self {
+        Self { shelf, faults: Arc::new(watch::Sender::new(StoreFaults::default())), clock }
     }
 
-    /// The same with checkpoints.
+    fn chain(&self) -> &dyn HeaderChain {
+        match &self.shelf {
+            Shelf::Toy(toy) => toy,
+            Shelf::Real(real) => real.store(),
+        }
+    }
+
+    fn bodies(&self) -> &dyn BlockStore {
+        match &self.shelf {
+            Shelf::Toy(toy) => toy,
+            Shelf::Real(real) => real.store(),
+        }
+    }
+
+    /// The wall clock of its node.
     #[must_use]
-    pub fn with_anchors(mut self, anchors: Vec<BlockRef>) -> Self {
-        self.anchors = Arc::new(anchors);
-        self
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Sets what goes wrong from now on.
     pub fn set_faults(&self, change: impl FnOnce(&mut StoreFaults)) {
-        self.inside.send_modify(|inside| change(&mut inside.faults));
+        self.faults.send_modify(change);
     }
 
-    /// Puts the store on another branch, as a miner's node would: the branch's blocks come from elsewhere, with bodies.
-    pub fn adopt(&self, branch: &Arc<Branch>, tip: Height) {
-        self.inside.send_modify(|inside| {
-            let tip = tip.min(branch.tip().at.height);
-            let shared = |height: Height| {
-                let ours = inside.block(height).map(|block| block.at);
-                ours.is_some() && ours == branch.block(height).map(|block| block.at)
-            };
-            let is_reorg = !shared(inside.tip().at.height.min(tip)) || tip < inside.tip().at.height;
-            inside.trunk = Arc::clone(branch);
-            inside.trunk_tip = tip;
-            inside.tail.clear();
-            inside.index.clear();
-            inside.finalized = inside.finalized.max(tip.saturating_sub(self.finality));
-            inside.acknowledged = inside.tip().at;
-            if is_reorg {
-                inside.fence = Fence::mint();
-            }
-        });
+    fn faults(&self) -> StoreFaults {
+        *self.faults.borrow()
     }
 
-    /// How many headers were verified.
-    #[must_use]
-    pub fn verified(&self) -> u64 {
-        self.inside.borrow().verified
+    /// Counts one off a number of failures to come. Whether there was one.
+    fn fails(&self, which: impl FnOnce(&mut StoreFaults) -> &mut u32) -> bool {
+        self.faults.send_if_modified(|faults| {
+            let left = which(faults);
+            let fails = *left > 0;
+            *left = left.saturating_sub(1);
+            fails
+        })
     }
 
-    /// What is wrong with what it holds.
+    /// Puts the store on a longer branch, as a miner's node would: its blocks come from elsewhere, with bodies.
+    pub fn adopt(&self, branch: &Arc<Branch>) {
+        match &self.shelf {
+            Shelf::Toy(toy) => toy.adopt(branch, branch.tip().at.height),
+            Shelf::Real(real) => real.adopt(branch),
+        }
+    }
+
+    /// The power fails while these jobs are under way: each has got somewhere or nowhere, and nobody hears where. What the
+    /// store had acknowledged stays. Says which jobs were torn.
     ///
     /// # Errors
     ///
-    /// The first break between two blocks from `from` up.
+    /// Why the store does not open again.
+    pub fn lose_power(
+        &mut self,
+        jobs: Vec<SteppedJob>,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Vec<&'static str>, String> {
+        let begun: Vec<_> = jobs.into_iter().filter(|_| rng.next_u32().is_multiple_of(2)).collect();
+        if let Shelf::Real(real) = &self.shelf {
+            real.fail_soon(rng);
+        }
+        let torn = begun.iter().map(|job| job.name).collect();
+        for job in begun {
+            let bodies = u32::try_from(job.items).unwrap_or(u32::MAX).saturating_add(1);
+            let torn_after = Some(rng.next_u32() % bodies);
+            self.set_faults(|faults| faults.torn_after = torn_after);
+            drop(job.run());
+        }
+        self.set_faults(|faults| faults.torn_after = None);
+        match &mut self.shelf {
+            Shelf::Toy(_) => Ok(torn),
+            Shelf::Real(real) => real.restart(rng).map(|()| torn).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Where a header names its parent.
+    #[must_use]
+    pub const fn parent_at(&self) -> usize {
+        match self.shelf {
+            Shelf::Toy(_) => 0,
+            // The version comes first.
+            Shelf::Real(_) => 4,
+        }
+    }
+
+    /// Whether a body of this chain is another than its header asks for.
+    #[must_use]
+    pub fn is_forged(&self, raw: &Bytes) -> bool {
+        let bodies = self.bodies();
+        let at = bodies.identify(raw).ok().and_then(|hash| {
+            let height = self.chain().find(&hash)?;
+            Some(BlockRef { height, hash })
+        });
+        at.is_some_and(|at| bodies.check(at, raw) != BodyVerdict::Valid)
+    }
+
+    /// What is wrong with the chain from `from` up to the highest body.
+    ///
+    /// # Errors
+    ///
+    /// The first break between two blocks.
     pub fn check(&self, from: Height) -> Result<(), String> {
-        let inside = self.inside.borrow();
-        let mut height = from;
-        while let (Some(below), Some(above)) =
-            (inside.block(height), height.next().and_then(|next| inside.block(next)))
-        {
-            let parent = blocks::read(&above.header).map(|(parent, ..)| parent);
-            if parent != Some(below.at.hash) {
-                return Err(format!("block {} does not continue {}", above.at, below.at));
+        let (chain, end) = (self.chain(), self.bodies().acknowledged());
+        let Some(start) = chain.hash_at(from) else { return Err(format!("there is no block at {from}")) };
+        let max_count = end.height.get().saturating_sub(from.get());
+        let query = HeaderQuery { locator: vec![start], target: end.hash, max_count };
+        let Found::Headers { headers, .. } = chain.headers_after(&query) else {
+            return Err(format!("{end} does not follow from block {from}"));
+        };
+        let (mut below, mut height) = (start, from);
+        for header in headers {
+            let facts = chain.describe(&header.raw).map_err(|invalid| invalid.reason)?;
+            height = height.next().unwrap_or(height);
+            if facts.parent != below || chain.hash_at(height) != Some(facts.hash) {
+                return Err(format!("block {} at {height} does not continue {below}", facts.hash));
             }
-            height = above.at.height;
+            below = facts.hash;
         }
         Ok(())
     }
 }
 
-impl HeaderChain for ToyStore {
+impl HeaderChain for NodeStore {
     fn header_bytes(&self) -> usize {
-        HEADER_BYTES
+        self.chain().header_bytes()
     }
 
     fn describe(&self, raw: &[u8]) -> Result<HeaderFacts, InvalidHeader> {
-        let (parent, work, ..) =
-            blocks::read(raw).ok_or_else(|| InvalidHeader { reason: "no toy header".into() })?;
-        Ok(HeaderFacts { hash: blocks::hash(raw), parent, work: blocks::work(work.into()), time: 0 })
+        self.chain().describe(raw)
     }
 
     fn verify(&self, raw: &[u8]) -> Result<(), InvalidHeader> {
-        self.inside.send_if_modified(|inside| {
-            inside.verified = inside.verified.saturating_add(1);
-            false
-        });
-        match blocks::read(raw) {
-            Some((_, _, flaw, _)) if flaw != Flaw::Proof as u8 => Ok(()),
-            Some(_) | None => Err(InvalidHeader { reason: "the proof does not hold".into() }),
-        }
+        self.chain().verify(raw)
     }
 
     fn accept(&self, batch: HeaderBatch) -> Accept {
-        let mut answer = Accept::Orphan;
-        self.inside.send_modify(|inside| answer = accept(inside, &batch, self.finality));
-        answer
+        if self.fails(|faults| &mut faults.header_writes) {
+            return Accept::Unavailable { reason: "the disk is full".into() };
+        }
+        self.chain().accept(batch)
     }
 
     fn view(&self) -> HeaderView {
-        self.inside.borrow().view()
+        self.chain().view()
     }
 
     fn find(&self, hash: &BlockHash) -> Option<Height> {
-        self.inside.borrow().find(hash)
+        self.chain().find(hash)
     }
 
     fn hash_at(&self, height: Height) -> Option<BlockHash> {
-        self.inside.borrow().block(height).map(|block| block.at.hash)
+        self.chain().hash_at(height)
     }
 
     fn headers_after(&self, query: &HeaderQuery) -> Found {
-        if self.read_fails() {
-            return Found::Unavailable;
+        if self.fails(|faults| &mut faults.reads) {
+            Found::Unavailable
+        } else {
+            self.chain().headers_after(query)
         }
-        let inside = self.inside.borrow();
-        let Some(end) = inside.find(&query.target) else { return Found::TargetNotRetained };
-        let on_path = |hash: &BlockHash| inside.find(hash).filter(|height| *height <= end);
-        let Some(start) = query.locator.iter().find_map(on_path) else { return Found::NoIntersection };
-        let Some(ancestor) = inside.block(start).map(|block| block.at) else { return Found::Unavailable };
-        let last = start.checked_add(query.max_count).map_or(end, |last| last.min(end));
-        let path = (start.get().saturating_add(1)..=last.get()).filter_map(Height::new);
-        let headers = path.filter_map(|height| inside.block(height)).map(|block| {
-            let size_hint = blocks::read(&block.header).map_or(0, |(.., size)| size);
-            SizedHeader { raw: block.header.clone(), size_hint }
-        });
-        Found::Headers { ancestor, headers: headers.collect(), complete: last == end }
     }
 
     fn anchors_above(&self, height: Height, limit: usize) -> Vec<BlockRef> {
-        self.anchors.iter().filter(|anchor| anchor.height > height).take(limit).copied().collect()
+        self.chain().anchors_above(height, limit)
     }
 
     fn finalize(&self, floor: BlockRef) -> HeaderView {
-        self.inside.send_modify(|inside| {
-            if inside.find(&floor.hash) == Some(floor.height) {
-                inside.finalized = inside.finalized.max(floor.height);
-            }
-        });
-        self.view()
+        self.chain().finalize(floor)
     }
 }
 
-fn accept(inside: &mut Inside, batch: &HeaderBatch, finality: u32) -> Accept {
-    let Some(parent) = inside.find(&batch.parent.hash) else { return Accept::Orphan };
-    if inside.faults.header_writes > 0 {
-        inside.faults.header_writes -= 1;
-        return Accept::Unavailable { reason: "the disk is full".into() };
-    }
-    let Some(mut below) = inside.block(parent).cloned() else { return Accept::Orphan };
-    let mut new = Vec::with_capacity(batch.headers.len());
-    for (index, header) in batch.headers.iter().enumerate() {
-        let Some((before, claimed, flaw, _)) = blocks::read(&header.raw) else {
-            return Accept::Invalid { index, reason: "no toy header".into() };
-        };
-        if before != below.at.hash || flaw == Flaw::Rule as u8 {
-            return Accept::Invalid { index, reason: "it breaks the toy rule".into() };
-        }
-        let Some(height) = below.at.height.next() else { return Accept::Orphan };
-        let at = BlockRef { height, hash: blocks::hash(&header.raw) };
-        below = Block { at, header: header.raw.clone(), total: below.total.saturating_add(claimed.into()) };
-        new.push(below.clone());
-    }
-    let known = new.iter().take_while(|block| inside.find(&block.at.hash) == Some(block.at.height)).count();
-    let Some(first) = new.get(known) else { return Accept::Known };
-    let fork = first.at.height.saturating_sub(1);
-    if fork < inside.finalized {
-        return Accept::BelowFloor;
-    }
-    if below.total <= inside.tip().total {
-        return Accept::NotBetter;
-    }
-    if fork < inside.tip().at.height {
-        inside.fence = Fence::mint();
-    }
-    inside.replace(fork, new.split_off(known));
-    inside.finalized = inside.finalized.max(inside.tip().at.height.saturating_sub(finality));
-    Accept::Extended(inside.view())
-}
-
-impl ToyStore {
-    fn read_fails(&self) -> bool {
-        let mut fails = false;
-        self.inside.send_if_modified(|inside| {
-            fails = inside.faults.reads > 0;
-            inside.faults.reads = inside.faults.reads.saturating_sub(1);
-            false
-        });
-        fails
-    }
-}
-
-impl BlockStore for ToyStore {
+impl BlockStore for NodeStore {
     fn acknowledged(&self) -> BlockRef {
-        self.inside.borrow().acknowledged
+        self.bodies().acknowledged()
     }
 
     fn missing(&self, from: Height, limit: usize, view: Fence) -> Missing {
-        let inside = self.inside.borrow();
-        if inside.fence != view {
-            return Missing::Stale;
-        }
-        let from = from.max(inside.acknowledged.height.next().unwrap_or(Height::MAX));
-        let heights = (from.get()..=inside.tip().at.height.get()).filter_map(Height::new);
-        let wanted = heights.filter_map(|height| inside.block(height)).map(|block| {
-            let size_hint = blocks::read(&block.header).map_or(0, |(.., size)| size);
-            Wanted { at: block.at, size_hint }
-        });
-        Missing::Bodies(wanted.take(limit).collect())
+        self.bodies().missing(from, limit, view)
     }
 
     fn identify(&self, raw: &[u8]) -> Result<BlockHash, String> {
-        let header = raw.get(..HEADER_BYTES).ok_or_else(|| "shorter than a header".to_owned())?;
-        Ok(blocks::hash(header))
+        self.bodies().identify(raw)
     }
 
-    fn check(&self, _at: BlockRef, raw: &Bytes) -> BodyVerdict {
-        if blocks::is_body(raw) {
-            BodyVerdict::Valid
-        } else {
-            BodyVerdict::Invalid { reason: "the filling does not match the header".into() }
+    fn check(&self, at: BlockRef, raw: &Bytes) -> BodyVerdict {
+        self.bodies().check(at, raw)
+    }
+
+    fn commit(&self, mut bodies: Vec<Body>) -> Commit {
+        if self.fails(|faults| &mut faults.body_writes) {
+            return Commit::Unavailable { reason: "the disk is full".into() };
         }
-    }
-
-    fn commit(&self, bodies: Vec<Body>) -> Commit {
-        let mut answer = Commit::Stale;
-        self.inside.send_modify(|inside| answer = commit(inside, &bodies));
-        answer
+        if let Some(written) = self.faults().torn_after {
+            bodies.truncate(usize::try_from(written).unwrap_or(usize::MAX));
+        }
+        self.bodies().commit(bodies)
     }
 
     fn read(&self, start: Height, max_count: u32, max_bytes: u32) -> Result<Vec<Bytes>, String> {
-        if self.read_fails() {
+        if self.fails(|faults| &mut faults.reads) {
             return Err("the disk cannot be read".into());
         }
-        let inside = self.inside.borrow();
-        let (faults, last) = (inside.faults, inside.acknowledged.height);
+        let faults = self.faults();
         if start < faults.pruned_below {
             return Ok(Vec::new());
         }
-        let heights = (start.get()..=last.get()).filter_map(Height::new);
-        let held = heights
-            .map_while(|height| inside.block(height))
-            .take(usize::try_from(max_count).unwrap_or(usize::MAX));
-        let mut bytes = 0_usize;
-        let bodies = held.filter_map(|block| {
-            let body = blocks::body(&block.header)?;
-            let forges = faults.forges_from.is_some_and(|from| block.at.height >= from);
-            Some(if forges { forged(&body) } else { body })
-        });
-        let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        let fits = bodies.enumerate().take_while(|(nth, raw)| {
-            bytes = bytes.saturating_add(raw.len());
-            *nth == 0 || bytes <= most
-        });
-        Ok(fits.map(|(_, raw)| raw).collect())
+        let read = self.bodies().read(start, max_count, max_bytes)?;
+        let forge = |(height, raw): (u32, Bytes)| match faults.forges_from {
+            Some(from) if height >= from.get() => self.forged(&raw),
+            Some(_) | None => raw,
+        };
+        Ok((start.get()..).zip(read).map(forge).collect())
     }
 }
 
-/// The same header over another content.
-fn forged(body: &Bytes) -> Bytes {
-    let mut raw = body.to_vec();
-    match raw.get_mut(HEADER_BYTES..).and_then(<[u8]>::last_mut) {
-        Some(byte) => *byte ^= 0xff,
-        None => raw.push(0),
-    }
-    raw.into()
-}
-
-fn commit(inside: &mut Inside, bodies: &[Body]) -> Commit {
-    if inside.faults.body_writes > 0 {
-        inside.faults.body_writes -= 1;
-        return Commit::Unavailable { reason: "the disk is full".into() };
-    }
-    let mut at = inside.acknowledged;
-    for body in bodies {
-        let next = at.height.next().and_then(|next| inside.block(next)).map(|block| block.at);
-        if next != Some(body.at) {
-            return Commit::Stale;
+impl NodeStore {
+    /// The same header over another content.
+    fn forged(&self, body: &Bytes) -> Bytes {
+        let mut raw = body.to_vec();
+        let middle = self.header_bytes().midpoint(raw.len());
+        match raw.get_mut(middle) {
+            Some(byte) => *byte ^= 0xff,
+            None => raw.push(0),
         }
-        at = body.at;
+        raw.into()
     }
-    inside.acknowledged = at;
-    Commit::Committed(at)
 }

@@ -1,22 +1,22 @@
-//! Many worlds, one thread each of a few, and what they amount to.
+//! Many worlds, each on a thread of its own, and what they amount to.
 
 use super::{
-    plan::Size,
-    run::{Report, run_seed},
+    narrow::Narrow,
+    plan::{Plan, Size},
+    run::{Report, run},
 };
 use crate::sim::ThreadTime;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::sync_channel,
-    },
+    sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel},
     time::Duration,
 };
 use zakura_transport::Spawner;
+
+/// How long nothing may be heard of any world before those that run are given up, as a rule.
+pub const WALL_LIMIT: Duration = Duration::from_secs(600);
 
 /// How often something was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +46,10 @@ pub struct Summary {
     pub fullest: BTreeMap<&'static str, (u64, u64)>,
     /// The worlds that broke an invariant, by seed.
     pub broken: BTreeMap<u64, Report>,
+    /// Worlds that panicked: the panic's words are on standard error.
+    pub panicked: BTreeSet<u64>,
+    /// Worlds that were given up because nothing was heard of them for too long.
+    pub stuck: BTreeSet<u64>,
 }
 
 impl Summary {
@@ -70,6 +74,12 @@ impl Summary {
         }
     }
 
+    /// Whether every world came to its end and held every invariant.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.broken.is_empty() && self.panicked.is_empty() && self.stuck.is_empty()
+    }
+
     /// What was never seen of `wanted`: a sweep in which little happened shows nothing (I-X2).
     #[must_use]
     pub fn missing<'w>(&self, wanted: &[&'w str]) -> Vec<&'w str> {
@@ -77,48 +87,104 @@ impl Summary {
     }
 }
 
-/// Runs a world for each seed, on `threads` threads.
+/// A world that is over.
+struct Ended {
+    seed: u64,
+    /// What came of it and what it cost; nothing if it panicked.
+    report: Option<(Report, Duration)>,
+}
+
+/// Says that a world is over, however it ends.
+struct Farewell {
+    ended: Option<Ended>,
+    to: SyncSender<Ended>,
+}
+
+impl Farewell {
+    const fn new(seed: u64, to: SyncSender<Ended>) -> Self {
+        Self { ended: Some(Ended { seed, report: None }), to }
+    }
+
+    fn report(mut self, report: Report, spent: Duration) {
+        if let Some(ended) = &mut self.ended {
+            ended.report = Some((report, spent));
+        }
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            // If nobody listens any more, it does not matter.
+            let _ = self.to.send(ended);
+        }
+    }
+}
+
+/// Runs a world for each seed, `threads` at a time, each on a fresh thread: nothing that one leaves in a thread reaches
+/// another. If none ends for `wall_limit`, those that run are given up.
 ///
 /// # Errors
 ///
 /// What the operating system says if it starts no thread.
-pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> io::Result<Summary> {
-    sweep_with(seeds, threads, move |seed| {
+pub fn sweep(
+    seeds: Range<u64>,
+    size: Size,
+    narrow: &Narrow,
+    threads: usize,
+    wall_limit: Duration,
+) -> io::Result<Summary> {
+    let narrow = narrow.clone();
+    sweep_with(seeds, threads, wall_limit, move |seed| {
         let time = ThreadTime::of_this_thread();
-        let spent = || time.as_ref().and_then(ThreadTime::spent).unwrap_or_default();
-        let before = spent();
-        (run_seed(seed, size), spent().saturating_sub(before))
+        let report = run(Plan::draw(seed, size).narrowed(&narrow));
+        (report, time.as_ref().and_then(ThreadTime::spent).unwrap_or_default())
     })
 }
 
-/// Lets something run a world for each seed, on `threads` threads, and say what processor time it took.
+/// Lets something run a world for each seed, each on a fresh thread, `threads` at a time, and say what processor time it
+/// took. If no world ends for `wall_limit`, those that run are left behind.
 ///
 /// # Errors
 ///
 /// What the operating system says if it starts no thread.
 pub fn sweep_with(
-    seeds: Range<u64>,
+    mut seeds: Range<u64>,
     threads: usize,
+    wall_limit: Duration,
     run: impl Fn(u64) -> (Report, Duration) + Clone + Send + 'static,
 ) -> io::Result<Summary> {
-    let (spawner, next) = (Spawner::new(), Arc::new(AtomicU64::new(seeds.start)));
-    let (reports, came) = sync_channel(threads.max(1));
-    for _ in 0..threads.max(1) {
-        let (next, reports, run, end) = (Arc::clone(&next), reports.clone(), run.clone(), seeds.end);
-        spawner.thread("worlds", move || {
-            let seeds = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)));
-            for seed in seeds.take_while(|seed| *seed < end) {
-                if reports.send(run(seed)).is_err() {
-                    return;
+    let (spawner, (to, came)) = (Spawner::new(), sync_channel(threads.max(1)));
+    let (mut summary, mut running) = (Summary::default(), BTreeSet::new());
+    loop {
+        while running.len() < threads.max(1)
+            && let Some(seed) = seeds.next()
+        {
+            let (farewell, run) = (Farewell::new(seed, to.clone()), run.clone());
+            spawner.thread("world", move || {
+                let (report, spent) = run(seed);
+                farewell.report(report, spent);
+            })?;
+            running.insert(seed);
+        }
+        if running.is_empty() {
+            return Ok(summary);
+        }
+        match came.recv_timeout(wall_limit) {
+            Ok(Ended { seed, report }) => {
+                running.remove(&seed);
+                match report {
+                    Some((report, spent)) => {
+                        summary.processor_time = summary.processor_time.saturating_add(spent);
+                        summary.add(report);
+                    }
+                    None => drop(summary.panicked.insert(seed)),
                 }
             }
-        })?;
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                summary.stuck = running;
+                return Ok(summary);
+            }
+        }
     }
-    drop(reports);
-    let mut summary = Summary::default();
-    for (report, spent) in came {
-        summary.processor_time = summary.processor_time.saturating_add(spent);
-        summary.add(report);
-    }
-    Ok(summary)
 }

@@ -3,21 +3,25 @@
 //! What a link loses is sent again after a while, and what comes too early waits. A connection over which nothing has
 //! come through for [`IDLE`] is dead, as QUIC's is.
 
-use crate::sim::{LinkModel, NodeIndex, Offer};
+use crate::sim::{DropReason, LinkModel, NodeIndex, Offer};
 use bytes::Bytes;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 /// QUIC's idle timeout (wire 1.4).
 pub const IDLE: Duration = Duration::from_secs(150);
 
-/// Bytes of one piece on a wire: small against a link's queue, and it cuts frames where it happens to.
-const PIECE: usize = 16 * 1024;
+/// Bytes of one piece on a wire: the queue of the thinnest link (100 ms at 1 Mbit/s) takes one, and it cuts frames where it
+/// happens to.
+const PIECE: usize = 8 * 1024;
 
-/// Bytes under way on one stream in one direction, at most (QUIC's windows).
+/// Bytes sent and not read on one stream in one direction, at most (QUIC's windows); and bytes that wait to be sent.
 const WINDOW: usize = 1024 * 1024;
+
+/// The wait for room in the queue of one's own link.
+const ROOM: u64 = 20_000_000;
 
 /// The first wait before lost bytes are sent again; it doubles to [`RETRY_MOST`].
 const RETRY: u64 = 200_000_000;
@@ -69,12 +73,25 @@ struct Flow {
     retrying: bool,
     expected: u64,
     early: BTreeMap<u64, Bytes>,
+    /// Bytes sent and not read.
+    unread: usize,
 }
 
 impl Flow {
     /// Whether all that was sent has come.
     fn is_quiet(&self) -> bool {
         self.unsent.is_empty() && self.expected == self.next
+    }
+
+    /// What can be read now, in order.
+    fn read(&mut self) -> Vec<Bytes> {
+        let mut ready = Vec::new();
+        while let Some(bytes) = self.early.remove(&self.expected) {
+            self.expected = self.expected.saturating_add(1);
+            self.unread = self.unread.saturating_sub(bytes.len());
+            ready.push(bytes);
+        }
+        ready
     }
 }
 
@@ -95,13 +112,15 @@ pub struct Wires {
     next: u64,
     /// Signals for the agenda: when, and what.
     due: Vec<(u64, Signal)>,
+    /// Nodes that do not read.
+    deaf: BTreeSet<NodeIndex>,
 }
 
 impl Wires {
     /// No wires yet.
     #[must_use]
     pub const fn new(links: LinkModel) -> Self {
-        Self { links, open: BTreeMap::new(), next: 0, due: Vec::new() }
+        Self { links, open: BTreeMap::new(), next: 0, due: Vec::new(), deaf: BTreeSet::new() }
     }
 
     /// A new connection.
@@ -224,16 +243,22 @@ impl Wires {
         let Some(wire) = self.open.get_mut(&lane.wire) else { return };
         let Some(flow) = wire.flows.get_mut(&(lane.service, lane.forward)) else { return };
         while !flow.retrying
+            && flow.unread < WINDOW
             && let Some(bytes) = flow.unsent.front()
         {
             match self.links.offer(now, from, to, bytes.len()) {
                 Offer::Arrives { at, .. } => {
                     let Some(bytes) = flow.unsent.pop_front() else { return };
                     flow.unsent_bytes = flow.unsent_bytes.saturating_sub(bytes.len());
+                    flow.unread = flow.unread.saturating_add(bytes.len());
                     let piece = Piece { lane, stream: flow.stream, sequence: flow.next, bytes };
                     flow.next = flow.next.saturating_add(1);
                     flow.wait = RETRY;
                     self.due.push((at, Signal::Arrives(piece)));
+                }
+                Offer::Drop(DropReason::UpQueue) => {
+                    flow.retrying = true;
+                    self.due.push((now.saturating_add(ROOM), Signal::Retry(lane, flow.stream)));
                 }
                 Offer::Drop(_) => {
                     flow.retrying = true;
@@ -254,11 +279,42 @@ impl Wires {
             return None;
         }
         flow.early.insert(piece.sequence, piece.bytes);
-        let mut ready = Vec::new();
-        while let Some(bytes) = flow.early.remove(&flow.expected) {
-            flow.expected = flow.expected.saturating_add(1);
-            ready.push(bytes);
+        let receiver = if lane.forward { wire.to } else { wire.from };
+        if self.deaf.contains(&receiver) {
+            return None;
+        }
+        let was_closed = flow.unread >= WINDOW;
+        let ready = flow.read();
+        if was_closed && flow.unread < WINDOW {
+            self.due.push((now, Signal::Retry(lane, flow.stream)));
         }
         (!ready.is_empty()).then_some((lane, ready))
+    }
+
+    /// From now on a node does not read what comes: it waits, and those who send notice when their windows are full.
+    pub fn close_ears(&mut self, node: NodeIndex) {
+        self.deaf.insert(node);
+    }
+
+    /// A node reads again. What has come meanwhile comes back.
+    pub fn open_ears(&mut self, now: u64, node: NodeIndex) -> Vec<(Lane, Vec<Bytes>)> {
+        if !self.deaf.remove(&node) {
+            return Vec::new();
+        }
+        let mut heard = Vec::new();
+        for (id, wire) in &mut self.open {
+            for ((service, forward), flow) in &mut wire.flows {
+                if (if *forward { wire.to } else { wire.from }) != node {
+                    continue;
+                }
+                let lane = Lane { wire: *id, service: *service, forward: *forward };
+                let ready = flow.read();
+                if !ready.is_empty() {
+                    heard.push((lane, ready));
+                    self.due.push((now, Signal::Retry(lane, flow.stream)));
+                }
+            }
+        }
+        heard
     }
 }

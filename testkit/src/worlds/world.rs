@@ -5,10 +5,11 @@ use super::{
     agenda::Agenda,
     connections::{SWEEP, VERDICT},
     event::Event,
-    habits::Habit,
     judge::Judge,
+    labour::Labour,
     node::{Node, Outcome, Seat},
     plan::Plan,
+    sayings::Sayings,
     wires::{Lane, Signal, Wires},
 };
 use crate::sim::{LinkModel, NodeIndex, Seed};
@@ -19,8 +20,9 @@ use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
-use zakura_header_sync::chain::BlockRef;
-use zakura_transport::{PeerId, routine::SteppedJob};
+use zakura_block_sync::ports::BlockStore as _;
+use zakura_header_sync::{chain::BlockRef, ports::HeaderChain as _};
+use zakura_transport::PeerId;
 
 /// A running world.
 pub struct World {
@@ -36,13 +38,12 @@ pub struct World {
     pub(super) redial: BTreeMap<(NodeIndex, NodeIndex), u64>,
     /// How often a stream was opened again.
     pub(super) reopened: BTreeMap<Seat, u32>,
-    /// When each of a node's workers is free.
-    pub(super) workers: BTreeMap<NodeIndex, [u64; 2]>,
-    /// Work that is being done, by node and number.
-    pub(super) jobs: BTreeMap<(NodeIndex, u64), (usize, SteppedJob)>,
-    pub(super) hired: u64,
-    /// How many times slower a node's work is.
-    pub(super) slowness: BTreeMap<NodeIndex, u64>,
+    /// Dials to come: an older one does not count.
+    pub(super) dialling: BTreeMap<(NodeIndex, NodeIndex), u64>,
+    pub(super) labour: Labour,
+    /// Nodes that are wedged, and what they do not notice.
+    pub(super) asleep: BTreeMap<NodeIndex, Vec<Event>>,
+    sayings: Sayings,
     pub(super) judge: Judge,
 }
 
@@ -66,7 +67,9 @@ impl World {
             member.habit.prepare(&store, plan.trunk().tip().at.height);
             let id = PeerId::new(seed.nth("identity", number).bytes());
             let rng = seed.nth("habit", number).rng();
-            nodes.push(Node::new((index, id, member.habit), store, plan.config.clone(), rng));
+            let mut node = Node::new((index, id, member.habit), store, plan.config.clone(), rng);
+            node.ahead = member.clock;
+            nodes.push(node);
         }
         plan.shape_paths(&mut wires.links);
         let agenda = Agenda::new(seed.child("agenda").rng());
@@ -81,10 +84,10 @@ impl World {
             rng: seed.child("world").rng(),
             redial: BTreeMap::new(),
             reopened: BTreeMap::new(),
-            workers: BTreeMap::new(),
-            jobs: BTreeMap::new(),
-            hired: 0,
-            slowness: BTreeMap::new(),
+            dialling: BTreeMap::new(),
+            labour: Labour::default(),
+            asleep: BTreeMap::new(),
+            sayings: Sayings::default(),
             judge,
             plan,
         };
@@ -94,11 +97,13 @@ impl World {
 
     fn begin(&mut self) {
         for index in self.indices() {
-            self.boot(index);
+            if !self.plan.absent.contains(&index) {
+                self.boot(index);
+            }
         }
         for (from, to) in self.plan.dials.clone() {
             let at = u64::from(self.rng.next_u32() % 500_000_000);
-            self.agenda.enter(at, Event::Dial(from, to));
+            self.enter_dial(from, to, at);
         }
         for (number, (at, _)) in self.plan.faults.iter().enumerate() {
             self.agenda.enter(*at, Event::Fault(number));
@@ -163,6 +168,10 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
+        if let Some(missed) = self.sleeper(&event).and_then(|index| self.asleep.get_mut(&index)) {
+            missed.push(event);
+            return;
+        }
         match event {
             Event::Wire(signal) => self.wire(signal),
             Event::Wake(index, epoch) => {
@@ -182,6 +191,8 @@ impl World {
             }
             Event::Closed(wire, index) => self.hang_up(wire, index),
             Event::Verdict(seat, stream, culprit) => self.verdict(seat, stream, culprit),
+            Event::PowerCut(index, epoch) => self.power_cut(index, epoch),
+            Event::PowerBack(index) => self.begin_life(index),
             Event::Fault(number) => self.fault(number),
             Event::Sweep => self.sweep(),
         }
@@ -189,6 +200,14 @@ impl World {
 
     pub(super) fn instant(&self) -> Instant {
         self.start + Duration::from_nanos(self.now)
+    }
+
+    /// Lets a node's wall clock show what it shows now.
+    pub(super) fn set_clock(&self, index: NodeIndex) {
+        if let Some(node) = self.node(index) {
+            let now = self.plan.epoch.saturating_add(self.now / 1_000_000_000);
+            node.store.clock().set(now.saturating_add_signed(node.ahead));
+        }
     }
 
     pub(super) fn node_mut(&mut self, index: NodeIndex) -> Option<&mut Node> {
@@ -221,7 +240,13 @@ impl World {
             // There may be room now for what its routine holds back.
             self.settle(if lane.forward { from } else { to });
         }
-        let Some((lane, bytes)) = landed else { return };
+        if let Some((lane, bytes)) = landed {
+            self.deliver(lane, bytes);
+        }
+    }
+
+    /// Bytes are there for whoever is at the end of a lane.
+    pub(super) fn deliver(&mut self, lane: Lane, bytes: Vec<Bytes>) {
         let Some((from, to)) = self.wires.ends(lane.wire) else { return };
         let receiver = if lane.forward { to } else { from };
         if !self.is_up(receiver) {
@@ -237,6 +262,9 @@ impl World {
 
     /// Lets a node do all that is due, and carries out what comes of it.
     pub(super) fn settle(&mut self, index: NodeIndex) {
+        if self.asleep.contains_key(&index) {
+            return;
+        }
         let (start, now) = (self.start, self.now);
         let Some(node) = self.nodes.get_mut(usize::from(index.0)) else { return };
         let wires = &self.wires;
@@ -265,6 +293,9 @@ impl World {
         }
         if let Some(node) = self.nodes.get(usize::from(index.0)) {
             self.judge.look(self.now, self.steps, node);
+            for saying in self.sayings.listen(node) {
+                self.judge.count(saying);
+            }
         }
     }
 
@@ -291,16 +322,19 @@ impl World {
         self.plan.goal()
     }
 
-    /// Whether a node has every body up to the goal.
+    /// Whether a node has the goal and every body up to there. It may have more: what is ahead of its time, if its clock is too.
     #[must_use]
     pub fn has_arrived(&self, index: NodeIndex) -> bool {
-        use zakura_block_sync::ports::BlockStore as _;
-        self.node(index).is_some_and(|node| node.store.acknowledged() == self.goal())
+        let goal = self.goal();
+        self.node(index).is_some_and(|node| {
+            node.store.acknowledged().height >= goal.height
+                && node.store.hash_at(goal.height) == Some(goal.hash)
+        })
     }
 
     /// The nodes that have to arrive.
     pub fn travellers(&self) -> impl Iterator<Item = NodeIndex> {
-        let must = |node: &&Node| node.habit == Habit::Honest || node.habit == Habit::Restarting;
+        let must = |node: &&Node| node.habit.has_to_arrive() && !self.plan.absent.contains(&node.index);
         self.nodes.iter().filter(must).map(|node| node.index)
     }
 }
