@@ -11,7 +11,7 @@ use zakura_testkit::worlds::{Narrow, Plan, Rung, Size, Summary, WALL_LIMIT, run,
 const SMALL: Size = Size { rung: Rung::Toy, peers: 20, heights: 300, newcomers: 2, faults: 6 };
 
 /// What has to happen somewhere, or the worlds show nothing (I-X2).
-const SOMETIMES: [&str; 58] = [
+const SOMETIMES: [&str; 69] = [
     "connected",
     "fault: cut",
     "fault: heal",
@@ -31,8 +31,18 @@ const SOMETIMES: [&str; 58] = [
     "fault: reorg",
     "torn: header store",
     "torn: body commit",
+    "habit: Slow",
+    "habit: Lossy",
+    "habit: Pruned",
+    "habit: Forked",
+    "habit: Restarting",
+    "habit: Ailing",
+    "habit: Churning",
+    "habit: Early",
     "habit: Late",
     "habit: Forger",
+    "habit: Braggart",
+    "habit: Trespasser",
     "habit: Tamperer",
     "habit: Mute",
     "habit: Inventor",
@@ -43,6 +53,7 @@ const SOMETIMES: [&str; 58] = [
     "habit: Beggar",
     "convicted: Forger",
     "convicted: Braggart",
+    "convicted: Trespasser",
     "convicted: Tamperer",
     "convicted: Babbler",
     "convicted: Pusher",

@@ -3,7 +3,7 @@
 use super::{
     blocks::Branch,
     habits::Habit,
-    ladder::{BOASTFUL, EARLY, EARLY_BY, LESSER, LONGER, TRUNK},
+    ladder::{BOASTFUL, EARLY, EARLY_BY, FORBIDDEN, LESSER, LONGER, TRUNK},
     plan::{Fault, Member, Plan, SUBJECT, Size},
     regions::Regions,
     store::StoreFaults,
@@ -92,6 +92,7 @@ impl Plan {
             Habit::Forked => LESSER,
             Habit::Braggart => BOASTFUL,
             Habit::Early => EARLY,
+            Habit::Trespasser => FORBIDDEN,
             _ => TRUNK,
         };
         let tip = self.branches.get(branch).map_or(Height::GENESIS, |branch| branch.tip().at.height);
@@ -137,6 +138,10 @@ impl Plan {
                     let at = soon(rng);
                     self.faults.push((at, Fault::Crash(node)));
                     self.faults.push((at + SECOND, Fault::Start(node)));
+                }
+                Habit::Ailing => {
+                    let fails = (0..4).map(|_| (soon(rng), Fault::Store(node, store_faults(rng))));
+                    self.faults.extend(fails);
                 }
                 Habit::Churning => self.faults.extend(sessions(node, rng)),
                 _ => {}
@@ -188,16 +193,9 @@ impl Plan {
                 let part = self.part(rng);
                 vec![(at, Fault::Split(part.clone())), (until, Fault::Rejoin(part))]
             }
-            10 => vec![(at, Fault::Doom(node))],
-            _ => {
-                let fails = StoreFaults {
-                    header_writes: rng.next_u32() % 3,
-                    body_writes: rng.next_u32() % 4,
-                    reads: rng.next_u32() % 3,
-                    ..StoreFaults::default()
-                };
-                vec![(at, Fault::Store(node, fails))]
-            }
+            // While there is something to be written.
+            10 => vec![(at / 10, Fault::Doom(node, rng.next_u32() % 6))],
+            _ => vec![(at, Fault::Store(node, store_faults(rng)))],
         }
     }
 
@@ -227,6 +225,15 @@ fn below(count: u32, rng: &mut ChaCha8Rng) -> u16 {
 fn soon(rng: &mut ChaCha8Rng) -> u64 {
     let span = if rng.next_u32().is_multiple_of(2) { 3 * SECOND } else { CALM / 4 };
     u64::from(rng.next_u32()) % span
+}
+
+fn store_faults(rng: &mut ChaCha8Rng) -> StoreFaults {
+    StoreFaults {
+        header_writes: rng.next_u32() % 3,
+        body_writes: rng.next_u32() % 4,
+        reads: rng.next_u32() % 3,
+        ..StoreFaults::default()
+    }
 }
 
 /// Comings and goings of a peer that never stays: 1 to 8 s here, up to 4 s away, half of the times without a word.

@@ -36,6 +36,8 @@ pub enum Habit {
     Forger,
     /// Serves headers without proof that claim much work.
     Braggart,
+    /// Serves headers that are proven and break a rule of the chain.
+    Trespasser,
     /// Alters a header in a page.
     Tamperer,
     /// Says what it has and then answers nothing.
@@ -75,9 +77,10 @@ impl Habit {
     ];
 
     /// Peers who want harm.
-    pub const HOSTILE: [Self; 10] = [
+    pub const HOSTILE: [Self; 11] = [
         Self::Forger,
         Self::Braggart,
+        Self::Trespasser,
         Self::Tamperer,
         Self::Mute,
         Self::Inventor,
@@ -92,6 +95,13 @@ impl Habit {
     #[must_use]
     pub fn is_honest(self) -> bool {
         !Self::HOSTILE.contains(&self)
+    }
+
+    /// Whether it shows in what its node is and has, and not in single acts.
+    #[must_use]
+    pub fn is_of_nature(self) -> bool {
+        let acts = self == Self::Late;
+        matches!(self, Self::Braggart | Self::Trespasser) || (Self::ODD.contains(&self) && !acts)
     }
 
     /// Whether each of its acts proves itself to whoever receives it, whatever it was asked.

@@ -280,7 +280,7 @@ impl Judge {
     /// At the end: whose habit showed, and who was convicted.
     pub fn close(&mut self, nodes: &[Node]) {
         for node in nodes {
-            if node.acts > 0 {
+            if node.acts > 0 || (node.epoch > 0 && node.habit.is_of_nature()) {
                 self.count(format!("habit: {}", node.habit));
             }
             if self.convictions(node.index) > 0 {

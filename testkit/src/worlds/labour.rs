@@ -3,10 +3,7 @@
 use super::{event::Event, world::World};
 use crate::sim::NodeIndex;
 use rand_core::Rng;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use zakura_transport::routine::SteppedJob;
 
 /// Who does what until when, and how fast.
@@ -21,8 +18,8 @@ pub(super) struct Labour {
     pub(super) slowness: BTreeMap<NodeIndex, u64>,
     /// How much longer each of its jobs with the store takes, at most.
     pub(super) store_delay: BTreeMap<NodeIndex, Duration>,
-    /// Nodes that lose their power the next time they write.
-    pub(super) doomed: BTreeSet<NodeIndex>,
+    /// Nodes that lose their power after so many writes more.
+    pub(super) doomed: BTreeMap<NodeIndex, u32>,
 }
 
 impl Labour {
@@ -67,8 +64,8 @@ impl World {
             let delay = delay * tenths / 10;
             cost = cost.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
         }
-        if writes(job.name) && self.labour.doomed.contains(&index) {
-            self.doom_comes(index, cost);
+        if writes(job.name) {
+            self.doom_comes_nearer(index, cost);
         }
         let labour = &mut self.labour;
         let Some(worker) = labour.workers.entry(index).or_default().iter_mut().min() else { return };
@@ -78,8 +75,13 @@ impl World {
         self.agenda.enter(*worker, Event::Done(index, labour.hired));
     }
 
-    /// The power of a doomed node fails in the course of a job that begins now; none does once calm has begun.
-    fn doom_comes(&mut self, index: NodeIndex, job_takes: u64) {
+    /// A node begins a write: in the last one of a doomed node the power fails, unless calm has begun.
+    fn doom_comes_nearer(&mut self, index: NodeIndex, job_takes: u64) {
+        let Some(left) = self.labour.doomed.get_mut(&index) else { return };
+        if *left > 0 {
+            *left -= 1;
+            return;
+        }
         self.labour.doomed.remove(&index);
         let Some(epoch) = self.node(index).filter(|_| self.now < self.plan.calm).map(|node| node.epoch)
         else {

@@ -43,6 +43,10 @@ pub const LONGER: usize = 3;
 /// Two blocks on top of the trunk, made hours from now.
 pub const EARLY: usize = 4;
 
+/// Three blocks on top of the trunk, proven, of which the first breaks a rule; on Regtest, which has none that a miner of
+/// the house would break, they are without proof.
+pub const FORBIDDEN: usize = 5;
+
 /// Seconds that the early branch is ahead: more than any honest clock takes, less than the clocks of those who hold it.
 pub const EARLY_BY: u32 = 3 * 60 * 60;
 
@@ -84,7 +88,9 @@ impl Rung {
         let longer = trunk.grow(fork, (3_000_000_000..).take(small(depth + 3)).map(&mut honest));
         let first = Recipe { later: EARLY_BY, ..honest(4_000_000_000) };
         let early = trunk.grow(tip, [first, honest(4_000_000_001)]);
-        vec![trunk, lesser, boastful, longer, early]
+        let bad = Recipe { flaw: Flaw::Rule, ..honest(4_100_000_000) };
+        let forbidden = trunk.grow(tip, [bad, honest(4_100_000_001), honest(4_100_000_002)]);
+        vec![trunk, lesser, boastful, longer, early, forbidden]
     }
 }
 
@@ -100,7 +106,8 @@ fn mined(heights: u32, rng: &mut ChaCha8Rng) -> Vec<Arc<Branch>> {
     let boastful = branch(fork, depth + 5, Vein { proven: false, ..vein(3) });
     let longer = branch(fork, depth + 3, vein(4));
     let early = branch(tip, 2, Vein { late: EARLY_BY, ..vein(5) });
-    vec![trunk, lesser, boastful, longer, early]
+    let forbidden = branch(tip, 3, Vein { proven: false, ..vein(6) });
+    vec![trunk, lesser, boastful, longer, early, forbidden]
 }
 
 /// 55 % 1.7 kB, 35 % 2 to 16 kB, 9 % 16 to 75 kB, 1 % 100 kB to 2 MB: the mix of a busy chain.

@@ -51,8 +51,8 @@ pub enum Fault {
     Rejoin(BTreeSet<NodeIndex>),
     /// A node loses its power.
     Crash(NodeIndex),
-    /// A node loses its power the next time it writes to its store, and starts again soon after.
-    Doom(NodeIndex),
+    /// A node writes to its store so many times more, loses its power in the next write, and starts again soon after.
+    Doom(NodeIndex, u32),
     /// A node goes away and says so.
     Leave(NodeIndex),
     /// It is started again, over what its store held.
@@ -85,7 +85,7 @@ impl Fault {
             Self::Split(_) => "split",
             Self::Rejoin(_) => "rejoin",
             Self::Crash(_) => "crash",
-            Self::Doom(_) => "doom",
+            Self::Doom(..) => "doom",
             Self::Leave(_) => "leave",
             Self::Start(_) => "start",
             Self::Wedge(_) => "wedge",
@@ -122,7 +122,7 @@ impl Fault {
             Self::Cut(from, to) | Self::Heal(from, to) => nodes.contains(from) || nodes.contains(to),
             Self::Split(part) | Self::Rejoin(part) => part.is_subset(nodes),
             Self::Crash(node)
-            | Self::Doom(node)
+            | Self::Doom(node, _)
             | Self::Leave(node)
             | Self::Start(node)
             | Self::Wedge(node)
@@ -234,7 +234,7 @@ impl Plan {
                 Shelf::Toy(ToyStore::new(branch, member.tip, anchors, self.finality, clock.clone()))
             }
             Rung::Regtest => {
-                let no_pow = member.habit == Habit::Braggart;
+                let no_pow = matches!(member.habit, Habit::Braggart | Habit::Trespasser);
                 let store = RealStore::new(branch, member.tip, anchors, no_pow, clock.clone());
                 Shelf::Real(store.expect("the store takes blocks that were made for it"))
             }

@@ -15,7 +15,7 @@ impl World {
             Fault::Split(part) => self.across(&part).for_each(|(a, b)| self.wires.links.cut(a, b)),
             Fault::Rejoin(part) => self.across(&part).for_each(|(a, b)| self.wires.links.heal(a, b)),
             Fault::Crash(index) => self.crash(index),
-            Fault::Doom(index) => drop(self.labour.doomed.insert(index)),
+            Fault::Doom(index, writes) => drop(self.labour.doomed.insert(index, writes)),
             Fault::Leave(index) => {
                 self.say_goodbye(index);
                 self.crash(index);

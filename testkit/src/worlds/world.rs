@@ -175,7 +175,10 @@ impl World {
         match event {
             Event::Wire(signal) => self.wire(signal),
             Event::Wake(index, epoch) => {
-                if let Some(node) = self.node_mut(index).filter(|node| node.epoch == epoch) {
+                let now = self.now;
+                // What was entered before an earlier one was asked for does not count.
+                let is_due = |node: &&mut Node| node.epoch == epoch && node.wake_entered == Some(now);
+                if let Some(node) = self.node_mut(index).filter(is_due) {
                     node.wake_entered = None;
                     self.settle(index);
                 }
