@@ -114,7 +114,7 @@ impl NodeStore {
     ///
     /// # Errors
     ///
-    /// Why the store does not open again.
+    /// Why the store does not open again, or what it has lost.
     pub fn lose_power(
         &mut self,
         jobs: Vec<SteppedJob>,
@@ -124,7 +124,8 @@ impl NodeStore {
         if let Shelf::Real(real) = &self.shelf {
             real.fail_soon(rng);
         }
-        let torn = begun.iter().map(|job| job.name).collect();
+        let torn: Vec<_> = begun.iter().map(|job| job.name).collect();
+        let had = (self.view().tip, self.acknowledged());
         for job in begun {
             let bodies = u32::try_from(job.items).unwrap_or(u32::MAX).saturating_add(1);
             let torn_after = Some(rng.next_u32() % bodies);
@@ -132,10 +133,27 @@ impl NodeStore {
             drop(job.run());
         }
         self.set_faults(|faults| faults.torn_after = None);
-        match &mut self.shelf {
-            Shelf::Toy(_) => Ok(torn),
-            Shelf::Real(real) => real.restart(rng).map(|()| torn).map_err(|error| error.to_string()),
+        if let Shelf::Real(real) = &mut self.shelf {
+            real.restart(rng).map_err(|error| error.to_string())?;
         }
+        // Another branch may have been stored in that moment; nothing else takes away what was acknowledged.
+        if !torn.contains(&"header store") {
+            self.still_has(had)?;
+        }
+        Ok(torn)
+    }
+
+    fn still_has(&self, (tip, acknowledged): (BlockRef, BlockRef)) -> Result<(), String> {
+        let bodies = self.acknowledged();
+        if self.hash_at(tip.height) != Some(tip.hash) {
+            return Err(format!("the header of {tip} was acknowledged, the tip is {}", self.view().tip));
+        }
+        if bodies.height < acknowledged.height {
+            return Err(format!(
+                "bodies up to {acknowledged} were acknowledged, they are there up to {bodies}"
+            ));
+        }
+        Ok(())
     }
 
     /// Where a header names its parent.

@@ -66,7 +66,7 @@ impl World {
             Ok(torn) => torn.iter().for_each(|job| self.judge.count(format!("torn: {job}"))),
             Err(why) => {
                 let (at, step, seen) = (self.now, self.steps, format!("{index}: {why}"));
-                self.judge.breach("a store opens after a power cut", at, step, seen);
+                self.judge.breach("I-C2 what was acknowledged outlasts a power cut", at, step, seen);
             }
         }
     }
