@@ -39,7 +39,7 @@ pub struct StackArgs {
 /// The arguments with which another process lives the same plan.
 #[must_use]
 pub fn arguments(seed: u64, size: SizeArgs) -> Vec<String> {
-    let line = format!("stack --seed {seed} {}", size.arguments());
+    let line = format!("stack --seed {seed} {}", crate::worlds_cli::arguments(size.size()));
     line.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -58,11 +58,12 @@ impl StackArgs {
             sweep(seeds, self.size.size(), self.threads.min(THREADS)).map_err(|error| error.to_string())?;
         let replay = |seed| format!("zakura-sim {}", arguments(seed, self.size).join(" "));
         let text = if self.json { json(&summary, replay) } else { table(&summary, replay) };
-        if summary.broken.is_empty() { Ok(text) } else { Err(text) }
+        if summary.is_good() { Ok(text) } else { Err(text) }
     }
 
     fn replay(&self, seed: u64) -> Result<String, String> {
-        let lived = live(Plan::draw(seed, self.size.size()), self.events.is_some());
+        let plan = Plan::draw(seed, self.size.size());
+        let lived = live(plan.clone(), self.events.is_some());
         if let Some(path) = &self.events {
             let text = lived.account.trace.record.join("\n");
             fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -71,7 +72,7 @@ impl StackArgs {
             (lived.account.virtual_time.as_secs_f64(), lived.account.processor_time.as_secs_f64());
         let text = format!(
             "{}{} datagrams, {time:.1} virtual s in {cost:.2} processor s",
-            told(&lived.report),
+            told(&plan, &lived.report),
             lived.account.traffic.sent
         );
         if lived.report.breaches.is_empty() { Ok(text) } else { Err(text) }

@@ -234,7 +234,8 @@ impl ShrinkArgs {
     }
 }
 
-fn told(plan: &Plan, report: &Report) -> String {
+/// A world's limits, its last events and what did not hold.
+pub(crate) fn told(plan: &Plan, report: &Report) -> String {
     let mut out = String::new();
     line(&mut out, &format!("{:?}\n{:?}", plan.config.0, plan.config.1));
     for (at, event) in &report.tail {

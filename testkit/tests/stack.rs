@@ -6,11 +6,11 @@
 use std::process::Command;
 use zakura_testkit::{
     stack::sweep,
-    worlds::{Size, Summary},
+    worlds::{Rung, Size, Summary},
 };
 
 /// Enough for faults, odd peers and liars to meet.
-const SMALL: Size = Size { peers: 7, heights: 100, newcomers: 2, faults: 6 };
+const SMALL: Size = Size { rung: Rung::Toy, peers: 7, heights: 100, newcomers: 2, faults: 6 };
 
 /// Seeds that together show all of [`SOMETIMES`].
 const SEEDS: u64 = 100;

@@ -9,7 +9,7 @@ use crate::{
         habits::Habit,
         judge::Breach,
         plan::{Fault, Plan},
-        store::ToyStore,
+        store::NodeStore,
     },
 };
 use std::{
@@ -244,7 +244,7 @@ impl Judge {
     }
 
     /// Looks at a node between its turns.
-    pub fn look(&mut self, at: Duration, node: NodeIndex, store: &ToyStore, handle: Option<&NodeHandle>) {
+    pub fn look(&mut self, at: Duration, node: NodeIndex, store: &NodeStore, handle: Option<&NodeHandle>) {
         self.commits_extend(at, node, store);
         if let Some(handle) = handle {
             self.what_is_published_is_stored(at, node, store, handle);
@@ -252,7 +252,7 @@ impl Judge {
     }
 
     /// I-C1: what is committed grows by what continues it, unless the chain changed under it.
-    fn commits_extend(&mut self, at: Duration, node: NodeIndex, store: &ToyStore) {
+    fn commits_extend(&mut self, at: Duration, node: NodeIndex, store: &NodeStore) {
         let committed = store.acknowledged();
         let Some(before) = self.committed.insert(node, committed) else { return };
         if before == committed {
@@ -277,7 +277,7 @@ impl Judge {
         &mut self,
         at: Duration,
         node: NodeIndex,
-        store: &ToyStore,
+        store: &NodeStore,
         handle: &NodeHandle,
     ) {
         let (told, stored) = (handle.headers().views().get(), store.view());
@@ -295,7 +295,7 @@ impl Judge {
     }
 
     /// Looks at nodes that had time to come to rest.
-    pub fn look_at_rest(&mut self, at: Duration, world: &World<ToyStore>) {
+    pub fn look_at_rest(&mut self, at: Duration, world: &World<NodeStore>) {
         let nodes = world.nodes();
         for node in &nodes {
             let Ok(handle) = world.handle(*node) else { continue };
@@ -329,7 +329,7 @@ impl Judge {
     }
 
     /// I-L3 across a pair: neither end holds what the other has forgotten.
-    fn both_ends_agree(&mut self, at: Duration, world: &World<ToyStore>, (a, b): (NodeIndex, NodeIndex)) {
+    fn both_ends_agree(&mut self, at: Duration, world: &World<NodeStore>, (a, b): (NodeIndex, NodeIndex)) {
         let (Ok(left), Ok(right)) = (world.handle(a), world.handle(b)) else { return };
         let last = [(a, b), (b, a)].into_iter().filter_map(|pair| self.spoke.get(&pair)).max();
         if last.is_none_or(|last| at.saturating_sub(*last) < AGREED) {
@@ -351,7 +351,7 @@ impl Judge {
         &mut self,
         at: Duration,
         (node, goal): (NodeIndex, BlockRef),
-        store: &ToyStore,
+        store: &NodeStore,
         handle: Option<&NodeHandle>,
     ) {
         let (headers, bodies) = (store.view().tip, store.acknowledged());

@@ -2,20 +2,22 @@
 //! end after which nothing is left.
 
 use super::{
-    befall::befall,
+    befall::{befall, timeline},
     judge::{AGREED, Judge},
     people::{Person, settle},
 };
 use crate::{
     sim::{Account, FailedRun, Finished, Genesis, Heard, Limits, NodeIndex, World, WorldError, run},
-    worlds::{Plan, Report, Size, Summary, habits::Habit, judge::Breach, store::ToyStore, sweep::sweep_with},
+    worlds::{
+        Plan, Report, Size, Summary,
+        judge::Breach,
+        store::NodeStore,
+        sweep::{WALL_LIMIT, sweep_with},
+    },
 };
-use std::{collections::BTreeMap, io, ops::Range, time::Duration};
+use std::{collections::BTreeMap, io, ops::Range, sync::atomic::Ordering, time::Duration};
 use tokio::sync::mpsc;
 use zakura_block_sync::ports::BlockStore as _;
-
-/// How long after the last fault everybody may take (I-V1).
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often nodes are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -44,7 +46,7 @@ pub fn live(plan: Plan, record: bool) -> Lived {
     let (seed, end) = (plan.seed, end_of_patience(&plan));
     let limits = Limits { virtual_time: end.saturating_add(AFTERLIFE), ..Limits::default() };
     let genesis = Genesis { seed, usual_path: plan.usual_path(), limits, record };
-    let outcome = run(genesis, async move |world: &mut World<ToyStore>| {
+    let outcome = run(genesis, async move |world: &mut World<NodeStore>| {
         let mut life = Life::begin(world, plan).await?;
         life.live(world).await?;
         Ok(life.judge)
@@ -87,7 +89,7 @@ fn lived(seed: u64, account: Account, breaches: Vec<Breach>, mut seen: BTreeMap<
 ///
 /// What the operating system says if it starts no thread.
 pub fn sweep(seeds: Range<u64>, size: Size, threads: usize) -> io::Result<Summary> {
-    sweep_with(seeds, threads, move |seed| {
+    sweep_with(seeds, threads, WALL_LIMIT, move |seed| {
         let Lived { report, account } = live_seed(seed, size);
         (report, account.processor_time)
     })
@@ -98,7 +100,7 @@ fn last_fault(plan: &Plan) -> Duration {
 }
 
 fn end_of_patience(plan: &Plan) -> Duration {
-    Duration::from_nanos(plan.calm).max(last_fault(plan)).saturating_add(PATIENCE)
+    Duration::from_nanos(plan.calm).max(last_fault(plan)).saturating_add(Duration::from_nanos(plan.patience))
 }
 
 /// A plan while it is lived.
@@ -112,21 +114,22 @@ struct Life {
 }
 
 impl Life {
-    async fn begin(world: &mut World<ToyStore>, plan: Plan) -> Result<Self, WorldError> {
+    async fn begin(world: &mut World<NodeStore>, mut plan: Plan) -> Result<Self, WorldError> {
+        plan.faults = timeline(&plan);
         let heard = world.listen();
         let people = settle(world, &plan).await?;
         let mut names = BTreeMap::new();
         for node in world.nodes() {
             names.insert(world.peer(node)?.id, node);
         }
-        for node in world.nodes() {
+        for node in world.nodes().into_iter().filter(|node| !plan.absent.contains(node)) {
             world.start(node).await?;
         }
         let judge = Judge::new(&plan, names);
         Ok(Self { plan, people, judge, heard, befallen: 0 })
     }
 
-    async fn live(&mut self, world: &mut World<ToyStore>) -> Result<(), WorldError> {
+    async fn live(&mut self, world: &mut World<NodeStore>) -> Result<(), WorldError> {
         let (last_fault, end) = (last_fault(&self.plan), end_of_patience(&self.plan));
         while world.switch().elapsed() < last_fault || !self.late(world)?.is_empty() {
             if world.switch().elapsed() >= end {
@@ -150,7 +153,7 @@ impl Life {
     }
 
     /// Lets the next thing happen, or a little time pass, and looks.
-    async fn turn(&mut self, world: &mut World<ToyStore>, most: Duration) -> Result<(), WorldError> {
+    async fn turn(&mut self, world: &mut World<NodeStore>, most: Duration) -> Result<(), WorldError> {
         let next = self.next_fault().map_or(most, |at| at.min(most));
         world.until(next.min(world.switch().elapsed().saturating_add(LOOK))).await;
         self.judge.turn_to(world.switch().events());
@@ -163,9 +166,20 @@ impl Life {
             self.judge.befell(&fault);
         }
         self.hear();
+        self.set_clocks(world)?;
         for node in world.nodes() {
             let (now, store) = (world.switch().elapsed(), world.outfit(node)?.store.clone());
             self.judge.look(now, node, &store, world.handle(node).ok());
+        }
+        Ok(())
+    }
+
+    /// Stores read the wall clocks of their nodes.
+    fn set_clocks(&self, world: &mut World<NodeStore>) -> Result<(), WorldError> {
+        let now = self.plan.epoch.saturating_add(world.switch().elapsed().as_secs());
+        for (node, person) in world.nodes().into_iter().zip(&self.people) {
+            let ahead = person.ahead.load(Ordering::Relaxed);
+            world.outfit(node)?.store.clock().set(now.saturating_add_signed(ahead));
         }
         Ok(())
     }
@@ -180,7 +194,7 @@ impl Life {
         }
     }
 
-    fn is_broken(&self, world: &World<ToyStore>) -> bool {
+    fn is_broken(&self, world: &World<NodeStore>) -> bool {
         self.judge
             .breaches()
             .iter()
@@ -189,19 +203,21 @@ impl Life {
     }
 
     /// Those who have to arrive and have not.
-    fn late(&self, world: &mut World<ToyStore>) -> Result<Vec<NodeIndex>, WorldError> {
+    fn late(&self, world: &mut World<NodeStore>) -> Result<Vec<NodeIndex>, WorldError> {
         let goal = self.plan.goal();
         let mut late = Vec::new();
         for (node, person) in world.nodes().into_iter().zip(&self.people) {
-            let travels = matches!(person.habit, Habit::Honest | Habit::Restarting);
-            if travels && world.outfit(node)?.store.acknowledged() != goal {
+            if person.habit.has_to_arrive()
+                && !self.plan.absent.contains(&node)
+                && world.outfit(node)?.store.acknowledged() != goal
+            {
                 late.push(node);
             }
         }
         Ok(late)
     }
 
-    fn strand(&mut self, world: &mut World<ToyStore>) -> Result<(), WorldError> {
+    fn strand(&mut self, world: &mut World<NodeStore>) -> Result<(), WorldError> {
         let (now, goal) = (world.switch().elapsed(), self.plan.goal());
         for node in self.late(world)? {
             let store = world.outfit(node)?.store.clone();
@@ -211,7 +227,7 @@ impl Life {
     }
 
     /// Stops everybody, one after the other, and counts what they leave.
-    async fn finish(&mut self, world: &mut World<ToyStore>) -> Result<(), WorldError> {
+    async fn finish(&mut self, world: &mut World<NodeStore>) -> Result<(), WorldError> {
         for node in world.nodes() {
             if let Some(departure) = world.stop(node).await? {
                 self.judge.nothing_is_left(world.switch().elapsed(), node, departure);

@@ -3,17 +3,18 @@
 use super::tongue::HabitTongue;
 use crate::{
     sim::{Outfit, Seed, World, WorldError},
-    worlds::{Plan, habits::Habit, plan::Member, store::ToyStore},
+    worlds::{Plan, habits::Habit, store::NodeStore},
 };
 use rand_core::Rng;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 use zakura::{bytesize::ByteSize, node::ChainId, zcash::Network};
+use zakura_header_sync::chain::Height;
 use zakura_transport::{
     Tongue,
     routine::{JobCost, JobPrice},
@@ -31,6 +32,8 @@ const CROSSING: u32 = 3;
 #[derive(Debug)]
 pub struct Workshop {
     times: AtomicU64,
+    /// Nanoseconds that every job takes longer.
+    delay: AtomicU64,
 }
 
 impl Workshop {
@@ -38,12 +41,18 @@ impl Workshop {
     pub fn slow_down(&self, times: u64) {
         self.times.store(times, Ordering::Relaxed);
     }
+
+    /// From now on every job takes this much longer: its store is slow.
+    pub fn delay(&self, by: Duration) {
+        self.delay.store(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl JobPrice for Workshop {
     fn of(&self, jobs: usize) -> Duration {
         let times = u32::try_from(self.times.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        if jobs > 1 { CHUNK } else { SINGLE }.saturating_mul(times)
+        let work = if jobs > 1 { CHUNK } else { SINGLE }.saturating_mul(times);
+        work.saturating_add(Duration::from_nanos(self.delay.load(Ordering::Relaxed)))
     }
 }
 
@@ -56,6 +65,8 @@ pub struct Person {
     pub workshop: Arc<Workshop>,
     /// Its tongue, if it has one of its own.
     pub tongue: Option<Arc<HabitTongue>>,
+    /// Seconds its wall clock is ahead of the true time.
+    pub ahead: AtomicI64,
 }
 
 /// Puts a plan's members into a world, with their links and their dials. Nobody runs yet.
@@ -63,15 +74,20 @@ pub struct Person {
 /// # Errors
 ///
 /// What the world says.
-pub async fn settle(world: &mut World<ToyStore>, plan: &Plan) -> Result<Vec<Person>, WorldError> {
+pub async fn settle(world: &mut World<NodeStore>, plan: &Plan) -> Result<Vec<Person>, WorldError> {
     let seed = Seed::root(plan.seed);
     let mut people = Vec::new();
     for (number, member) in (0_u64..).zip(&plan.members) {
-        let workshop = Arc::new(Workshop { times: AtomicU64::new(1) });
+        let workshop = Arc::new(Workshop { times: AtomicU64::new(1), delay: AtomicU64::new(0) });
+        let store = plan.store(member);
+        member.habit.prepare(&store, plan.trunk().tip().at.height);
         let tongue = (member.habit != Habit::Honest)
-            .then(|| Arc::new(HabitTongue::new(member.habit, seed.nth("habit", number))));
-        let person = Person { habit: member.habit, workshop, tongue };
-        world.add(outfit(plan, member, &person))?;
+            .then(|| Arc::new(HabitTongue::new(member.habit, store.clone(), seed.nth("habit", number))));
+        let ahead = AtomicI64::new(member.clock);
+        let person = Person { habit: member.habit, workshop, tongue, ahead };
+        let outfit = outfit(plan, store, &person);
+        outfit.wall.jump(member.clock);
+        world.add(Outfit { access: member.access, ..outfit })?;
         people.push(person);
     }
     world.switch().rewire(|links| plan.shape_paths(links));
@@ -85,14 +101,11 @@ pub async fn settle(world: &mut World<ToyStore>, plan: &Plan) -> Result<Vec<Pers
     Ok(people)
 }
 
-fn outfit(plan: &Plan, member: &Member, person: &Person) -> Outfit<ToyStore> {
-    let store = plan.store(member);
-    member.habit.prepare(&store, plan.trunk().tip().at.height);
-    let genesis = plan.trunk().blocks().first().map_or(plan.trunk().tip().at, |block| block.at);
+fn outfit(plan: &Plan, store: NodeStore, person: &Person) -> Outfit<NodeStore> {
+    let genesis = plan.trunk().block(Height::GENESIS).map_or(plan.trunk().tip().at, |block| block.at);
     let mut outfit = Outfit::usual(Arc::new(store));
     outfit.chain_id = ChainId { network: Network::Regtest.wire_id(), genesis: genesis.hash };
     outfit.services = Some(plan.config.clone());
-    outfit.access = member.access;
     outfit.job_cost = JobCost::Priced(Arc::<Workshop>::clone(&person.workshop));
     outfit.tongue = person.tongue.clone().map(|tongue| tongue as Arc<dyn Tongue>);
     // A plan says who is connected to whom; that it fits is not what it is about.

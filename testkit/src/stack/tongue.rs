@@ -2,7 +2,10 @@
 
 use crate::{
     sim::Seed,
-    worlds::habits::{self, BODIES, HEADERS, Habit},
+    worlds::{
+        habits::{self, BODIES, HEADERS, Habit},
+        store::NodeStore,
+    },
 };
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -14,6 +17,7 @@ use zakura_transport::{Frame, PeerInfo, Spoken, StreamKind, Tongue};
 #[derive(Debug)]
 pub struct HabitTongue {
     habit: Habit,
+    store: NodeStore,
     seed: Seed,
     words: AtomicU64,
     acts: AtomicU64,
@@ -22,8 +26,8 @@ pub struct HabitTongue {
 impl HabitTongue {
     /// A node's habit. What it does by chance grows from the seed.
     #[must_use]
-    pub const fn new(habit: Habit, seed: Seed) -> Self {
-        Self { habit, seed, words: AtomicU64::new(0), acts: AtomicU64::new(0) }
+    pub const fn new(habit: Habit, store: NodeStore, seed: Seed) -> Self {
+        Self { habit, store, seed, words: AtomicU64::new(0), acts: AtomicU64::new(0) }
     }
 
     /// How often it did what it is here for.
@@ -41,7 +45,8 @@ impl Tongue for HabitTongue {
             _ => return Spoken { frames: vec![frame], delay: Duration::ZERO },
         };
         let word = self.words.fetch_add(1, Ordering::Relaxed);
-        let sent = habits::send(self.habit, service, frame, &mut self.seed.nth("word", word).rng());
+        let sent =
+            habits::send(self.habit, service, frame, &self.store, &mut self.seed.nth("word", word).rng());
         self.acts.fetch_add(u64::from(sent.acted), Ordering::Relaxed);
         Spoken { frames: sent.frames, delay: Duration::from_nanos(sent.delay) }
     }
