@@ -17,7 +17,6 @@ use crate::{
 };
 use std::{collections::BTreeMap, io, ops::Range, sync::atomic::Ordering, time::Duration};
 use tokio::sync::mpsc;
-use zakura_block_sync::ports::BlockStore as _;
 
 /// How often nodes are looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -209,7 +208,7 @@ impl Life {
         for (node, person) in world.nodes().into_iter().zip(&self.people) {
             if person.habit.has_to_arrive()
                 && !self.plan.absent.contains(&node)
-                && world.outfit(node)?.store.acknowledged() != goal
+                && !world.outfit(node)?.store.reaches(goal)
             {
                 late.push(node);
             }

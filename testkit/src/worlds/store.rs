@@ -156,6 +156,12 @@ impl NodeStore {
         Ok(())
     }
 
+    /// Whether it has a block and every body up to there. It may have more: what is ahead of its time, if its clock is too.
+    #[must_use]
+    pub fn reaches(&self, goal: BlockRef) -> bool {
+        self.acknowledged().height >= goal.height && self.hash_at(goal.height) == Some(goal.hash)
+    }
+
     /// Where a header names its parent.
     #[must_use]
     pub const fn parent_at(&self) -> usize {

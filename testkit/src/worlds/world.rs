@@ -20,8 +20,7 @@ use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
-use zakura_block_sync::ports::BlockStore as _;
-use zakura_header_sync::{chain::BlockRef, ports::HeaderChain as _};
+use zakura_header_sync::chain::BlockRef;
 use zakura_transport::PeerId;
 
 /// A running world.
@@ -325,14 +324,10 @@ impl World {
         self.plan.goal()
     }
 
-    /// Whether a node has the goal and every body up to there. It may have more: what is ahead of its time, if its clock is too.
+    /// Whether a node has the goal and every body up to there.
     #[must_use]
     pub fn has_arrived(&self, index: NodeIndex) -> bool {
-        let goal = self.goal();
-        self.node(index).is_some_and(|node| {
-            node.store.acknowledged().height >= goal.height
-                && node.store.hash_at(goal.height) == Some(goal.hash)
-        })
+        self.node(index).is_some_and(|node| node.store.reaches(self.goal()))
     }
 
     /// The nodes that have to arrive.
