@@ -1,13 +1,16 @@
 //! Pure worlds: the machines, plans, reactors and codecs that ship, stepped by a seed, without a runtime or a socket.
 //!
 //! ```text
-//!  Plan (drawn from a seed) ──▶ World ── agenda ──▶ node: stepped services over a toy store, with a habit
+//!  Plan (drawn from a seed) ──▶ World ── agenda ──▶ node: stepped services over a store, with a habit and a clock
 //!                                 │                   │ bytes
 //!                                 │                 wires: ordered, reliable, over the link model
 //!                               Judge ◀── after every step: invariants; at the end: Report
 //! ```
 //!
-//! [`sweep()`] runs many and counts what happened in them, [`shrink()`] makes a failing one small. Begin at [`plan`], then [`world`]; [`judge`] has the invariants, [`habits`] what hostile and odd peers do.
+//! [`sweep()`] runs many and counts what happened in them, [`shrink()`] makes a failing one small, and [`Narrow`] says in one
+//! line which it is. Begin at [`plan`], then [`world`] with its parts (`connections`, `labour`, `trouble`); [`judge`] has the
+//! invariants, [`habits`] what hostile and odd peers do, [`ladder`] the three chains that a world may be about: toy blocks
+//! ([`toy`]), toy blocks that weigh as on Mainnet, and Regtest in the store that ships ([`quarry`], [`real`]).
 
 pub mod agenda;
 pub mod blocks;
