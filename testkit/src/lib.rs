@@ -8,6 +8,8 @@ pub mod cluster;
 pub mod disk;
 pub mod hostile;
 pub mod hostile_cli;
+pub mod planted;
+pub mod planted_cli;
 pub mod sabotage;
 pub mod sim;
 pub mod stack;

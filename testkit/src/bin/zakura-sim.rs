@@ -10,6 +10,7 @@ use std::{
 };
 use zakura_testkit::{
     accuracy_cli::ProbeCommand,
+    planted_cli::PlantedArgs,
     sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference},
     stack_cli::{StackArgs, arguments},
     worlds_cli::{ReplayArgs, ShrinkArgs, SizeArgs, SweepArgs},
@@ -40,6 +41,8 @@ enum What {
     /// Measures a line, in the model or through the kernel.
     #[command(subcommand)]
     Probe(ProbeCommand),
+    /// Plants bugs, and says what caught each.
+    Planted(PlantedArgs),
 }
 
 #[derive(Debug, Args)]
@@ -201,6 +204,7 @@ fn main() -> ExitCode {
         What::Replay(replay) => replay.run(),
         What::Shrink(shrink) => shrink.run(),
         What::Probe(probe) => probe.run(),
+        What::Planted(planted) => planted.run(),
     };
     let (written, code) = match result {
         Ok(text) => (writeln!(io::stdout(), "{text}"), ExitCode::SUCCESS),

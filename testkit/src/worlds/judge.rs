@@ -250,6 +250,10 @@ impl Judge {
         if let Err(seen) = node.store.check(from) {
             self.breach("I-C1 blocks link", at, step, format!("{}: {seen}", node.index));
         }
+        if let Some(foul) = node.store.foul() {
+            let seen = format!("{} committed another body than the header of {foul} asks for", node.index);
+            self.breach("I-C1 a committed body is its header's", at, step, seen);
+        }
     }
 
     /// I-C2: a view that is told is durable.

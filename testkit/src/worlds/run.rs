@@ -15,7 +15,7 @@ const STEPS: u64 = 4_000_000;
 const STEPS_PER_BLOCK: u64 = 200;
 
 /// What came of a world.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Its seed.
     pub seed: u64,

@@ -4,7 +4,7 @@ use super::{blocks::Branch, clock::Clock, real::RealStore, toy::ToyStore};
 use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use zakura_block_sync::ports::{BlockStore, Body, BodyVerdict, Commit, Missing};
 use zakura_header_sync::{
@@ -52,6 +52,8 @@ pub enum Shelf {
 pub struct NodeStore {
     shelf: Shelf,
     faults: Arc<watch::Sender<StoreFaults>>,
+    /// The first committed body that is not the one its header asks for: nobody looks at it again, so it is remembered.
+    foul: Arc<OnceLock<BlockRef>>,
     clock: Clock,
 }
 
@@ -59,7 +61,8 @@ impl NodeStore {
     /// A store without faults. `clock` is the one that its shelf reads.
     #[must_use]
     pub fn new(shelf: Shelf, clock: Clock) -> Self {
-        Self { shelf, faults: Arc::new(watch::Sender::new(StoreFaults::default())), clock }
+        let faults = Arc::new(watch::Sender::new(StoreFaults::default()));
+        Self { shelf, faults, foul: Arc::default(), clock }
     }
 
     fn chain(&self) -> &dyn HeaderChain {
@@ -172,6 +175,12 @@ impl NodeStore {
         }
     }
 
+    /// The first committed body that was not the one its header asks for.
+    #[must_use]
+    pub fn foul(&self) -> Option<BlockRef> {
+        self.foul.get().copied()
+    }
+
     /// Whether a body of this chain is another than its header asks for.
     #[must_use]
     pub fn is_forged(&self, raw: &Bytes) -> bool {
@@ -282,7 +291,17 @@ impl BlockStore for NodeStore {
         if let Some(written) = self.faults().torn_after {
             bodies.truncate(usize::try_from(written).unwrap_or(usize::MAX));
         }
-        self.bodies().commit(bodies)
+        let is_foul = |body: &&Body| {
+            self.bodies().identify(&body.raw) != Ok(body.at.hash)
+                || self.bodies().check(body.at, &body.raw) != BodyVerdict::Valid
+        };
+        let foul = bodies.iter().find(is_foul).map(|body| body.at);
+        let answer = self.bodies().commit(bodies);
+        if let (Some(foul), Commit::Committed(_)) = (foul, &answer) {
+            // The first one stays.
+            self.foul.get_or_init(|| foul);
+        }
+        answer
     }
 
     fn read(&self, start: Height, max_count: u32, max_bytes: u32) -> Result<Vec<Bytes>, String> {
