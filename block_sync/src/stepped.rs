@@ -12,7 +12,10 @@ use std::{fmt, sync::Arc, time::Instant};
 use zakura_header_sync::ports::HeaderView;
 use zakura_transport::{
     Exit, Fence, PeerInfo, StreamSpec,
-    routine::{Fill, JobResult, Published, SteppedJob, SteppedRoutine, SteppedService, Stepper, inlet},
+    routine::{
+        Fill, JobResult, Keys, Published, Recount, Stand, SteppedJob, SteppedRoutine, SteppedService,
+        Stepper, inlet,
+    },
 };
 
 /// Block sync, stepped by hand: the machines, the reactor and the codec that ship.
@@ -112,7 +115,32 @@ impl SteppedService for SteppedBlockSync {
         self.parts.desk.fills()
     }
 
-    fn check(&self) -> Result<(), String> {
-        self.parts.service.queue.check_invariants()
+    fn stand(&self) -> Stand {
+        self.parts.desk.state().stand()
+    }
+
+    fn recounts(&self) -> Vec<Recount> {
+        let counts = self.parts.service.queue.counts();
+        self.parts.desk.state().recounts(counts.pending.saturating_add(counts.leased))
+    }
+
+    fn jobs(&self) -> Vec<(&'static str, u64)> {
+        self.parts.desk.state().jobs()
+    }
+
+    fn stranded(&self, _now: Instant) -> u64 {
+        self.parts.desk.state().stranded()
+    }
+
+    fn portrait(&self) -> String {
+        self.parts.desk.state().portrait()
+    }
+
+    fn is_stale(&self, result: &JobResult) -> bool {
+        result.peek::<Done>().is_some_and(|done| self.parts.desk.state().is_stale(done))
+    }
+
+    fn keys(&self) -> &dyn Keys {
+        &self.parts.service.queue
     }
 }

@@ -10,7 +10,9 @@ use crate::{
 use std::{fmt, sync::Arc, time::Instant};
 use zakura_transport::{
     Exit, Fence, PeerInfo, StreamSpec,
-    routine::{Fill, JobResult, SteppedJob, SteppedRoutine, SteppedService, Stepper, inlet},
+    routine::{
+        Fill, JobResult, Keys, Recount, Stand, SteppedJob, SteppedRoutine, SteppedService, Stepper, inlet,
+    },
 };
 
 /// Header sync, stepped by hand: the machines, the reactor and the codec that ship.
@@ -103,8 +105,32 @@ impl SteppedService for SteppedHeaderSync {
         self.parts.desk.fills()
     }
 
-    fn check(&self) -> Result<(), String> {
-        self.parts.service.queue.check_invariants()
+    fn stand(&self) -> Stand {
+        self.parts.desk.state().stand()
+    }
+
+    fn recounts(&self) -> Vec<Recount> {
+        self.parts.desk.state().recounts(self.parts.desk.mailboxes())
+    }
+
+    fn jobs(&self) -> Vec<(&'static str, u64)> {
+        self.parts.desk.state().jobs()
+    }
+
+    fn stranded(&self, now: Instant) -> u64 {
+        self.parts.desk.state().stranded(now)
+    }
+
+    fn portrait(&self) -> String {
+        self.parts.desk.state().portrait()
+    }
+
+    fn is_stale(&self, result: &JobResult) -> bool {
+        result.peek::<Done>().is_some_and(|done| self.parts.desk.state().is_stale(done))
+    }
+
+    fn keys(&self) -> &dyn Keys {
+        &self.parts.service.queue
     }
 }
 

@@ -1,7 +1,9 @@
 //! The commands of `zakura-sim` about pure worlds.
 
 use crate::worlds::{
-    Narrow, Only, Plan, Report, Rung, Shrunk, Size, Summary, WALL_LIMIT, run, shrink, sweep,
+    Narrow, Only, Plan, Report, Rung, Shrunk, Size, Summary, WALL_LIMIT,
+    judge::{ELSEWHERE, INVARIANTS},
+    run, shrink, sweep,
 };
 use clap::Args;
 use std::{fmt::Write as _, time::Duration};
@@ -88,6 +90,14 @@ pub struct SweepArgs {
     json: bool,
 }
 
+/// Lists what is checked in pure worlds, and what is not and why.
+#[derive(Debug, Args)]
+pub struct InvariantsArgs {
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs one pure world again and tells its last events.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
@@ -136,12 +146,16 @@ pub(crate) fn table(summary: &Summary, replay: impl Fn(u64) -> String) -> String
     for (what, tally) in &summary.seen {
         line(&mut out, &format!("{what:<60} {:>8} times in {:>6} worlds", tally.times, tally.worlds));
     }
+    for (one, tally) in INVARIANTS.iter().zip(&summary.checked) {
+        let name = format!("checked {one}");
+        line(&mut out, &format!("{name:<60} {:>8} times in {:>6} worlds", tally.times, tally.worlds));
+    }
     for (name, (holds, cap)) in &summary.fullest {
         line(&mut out, &format!("fullest {name:<52} {holds:>12} of {cap}"));
     }
     for (seed, report) in &summary.broken {
         for breach in &report.breaches {
-            line(&mut out, &format!("seed {seed}: {breach}"));
+            line(&mut out, &breach.to_string());
         }
         line(&mut out, &format!("  see it: {}", replay(*seed)));
     }
@@ -166,6 +180,14 @@ pub(crate) fn table(summary: &Summary, replay: impl Fn(u64) -> String) -> String
 pub(crate) fn json(summary: &Summary, replay: impl Fn(u64) -> String) -> String {
     let seen: std::collections::BTreeMap<_, _> =
         summary.seen.iter().map(|(what, tally)| (what, [tally.times, tally.worlds])).collect();
+    let checked: Vec<_> = INVARIANTS
+        .iter()
+        .zip(&summary.checked)
+        .map(|(one, tally)| {
+            let class = one.class.to_string();
+            serde_json::json!({ "id": one.id, "class": class, "times": tally.times, "worlds": tally.worlds })
+        })
+        .collect();
     let broken: Vec<_> = summary
         .broken
         .iter()
@@ -180,12 +202,40 @@ pub(crate) fn json(summary: &Summary, replay: impl Fn(u64) -> String) -> String 
         "virtual_s": summary.virtual_time / 1_000_000_000,
         "processor_s": summary.processor_time.as_secs_f64(),
         "seen": seen,
+        "checked": checked,
         "fullest": summary.fullest,
         "broken": broken,
         "panicked": summary.panicked,
         "stuck": summary.stuck,
     })
     .to_string()
+}
+
+impl InvariantsArgs {
+    /// Lists.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn run(&self) -> Result<String, String> {
+        if self.json {
+            let here = INVARIANTS.iter().map(
+                |one| serde_json::json!({ "id": one.id, "class": one.class.to_string(), "says": one.says }),
+            );
+            let there = ELSEWHERE.iter().map(|one| serde_json::json!({ "id": one.id, "why": one.why }));
+            let (here, there) = (here.collect::<Vec<_>>(), there.collect::<Vec<_>>());
+            return Ok(serde_json::json!({ "invariants": here, "elsewhere": there }).to_string());
+        }
+        let mut out = String::new();
+        for one in INVARIANTS {
+            line(&mut out, &format!("{:<6} {:<6} {}", one.id, one.class.to_string(), one.says));
+        }
+        line(&mut out, "\nnot in pure worlds:");
+        for one in ELSEWHERE {
+            line(&mut out, &format!("{:<6} {}", one.id, one.why));
+        }
+        Ok(out)
+    }
 }
 
 impl ReplayArgs {
@@ -242,7 +292,7 @@ pub(crate) fn told(plan: &Plan, report: &Report) -> String {
         line(&mut out, &format!("{:>7} us {event}", at / 1_000));
     }
     for breach in &report.breaches {
-        line(&mut out, &format!("seed {}: {breach}", report.seed));
+        line(&mut out, &breach.to_string());
     }
     line(&mut out, &format!("seed {}: trace {}, {} events", report.seed, report.digest, report.steps));
     out

@@ -2,6 +2,9 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use super::{
     advert::Advert,
     ask::{Asking, Ending, MAX_REQUESTS},
@@ -408,6 +411,21 @@ impl Machine for PeerMachine {
 
     fn poll_exit(&mut self) -> Option<Exit> {
         self.exit.take()
+    }
+
+    #[cfg(feature = "simulation")]
+    fn duty(&self) -> zakura_transport::routine::Duty {
+        self.what_it_owes()
+    }
+
+    #[cfg(feature = "simulation")]
+    fn recounts(&self) -> Vec<zakura_transport::routine::Recount> {
+        self.asking.recounts()
+    }
+
+    #[cfg(feature = "simulation")]
+    fn leases(&self) -> Vec<&Lease<Wanted>> {
+        self.asking.leases()
     }
 }
 

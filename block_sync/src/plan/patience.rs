@@ -27,7 +27,7 @@ pub(crate) const NO_PROGRESS: Duration = Duration::from_secs(32);
 const FIRST_PARK: Duration = Duration::from_secs(30);
 
 /// How long at most (wire 7.2).
-const LONGEST_PARK: Duration = Duration::from_secs(180);
+pub(crate) const LONGEST_PARK: Duration = Duration::from_secs(180);
 
 /// How long a refused height keeps a peer away from it, the first time; doubles each time in a row.
 const FIRST_DETOUR: Duration = Duration::from_secs(1);

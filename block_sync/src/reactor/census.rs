@@ -65,6 +65,21 @@ impl Census {
         ]
     }
 
+    /// How many guilty peers it remembers.
+    #[cfg(feature = "simulation")]
+    pub(super) fn guilty(&self) -> u64 {
+        self.convictions.fill("").holds
+    }
+
+    /// Peers that count as connected, beside those that have a session.
+    #[cfg(feature = "simulation")]
+    pub(super) fn recount(&self) -> zakura_transport::routine::Recount {
+        let connected = self.peers.values().filter(|progress| progress.connected).count();
+        let present: std::collections::BTreeSet<_> =
+            self.sessions.values().map(|session| session.peer).collect();
+        zakura_transport::routine::Recount::of("block_sync.connected", connected, present.len())
+    }
+
     pub(super) fn leave(&mut self, session: Fence) {
         let Some(Session { peer, .. }) = self.sessions.remove(&session) else { return };
         let is_here = self.sessions.values().any(|other| other.peer == peer);

@@ -128,6 +128,12 @@ impl Desk {
         self.state.fills()
     }
 
+    /// The state, for those who look on.
+    #[cfg(feature = "simulation")]
+    pub(crate) const fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Publishes what has changed, as far as it is time; when to look again, if at all.
     pub(crate) fn speak(&mut self, now: Instant) -> Option<Instant> {
         let guidance_due = self.guide(now);

@@ -60,6 +60,12 @@ impl Opening {
         self.is_over
     }
 
+    /// Whether it is over, as of the last look.
+    #[cfg(feature = "simulation")]
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// When to look again though nothing happens.
     pub(super) fn until(&self) -> Option<Instant> {
         let (began, (picture, since)) = self.began.zip(self.stands).filter(|_| !self.is_over)?;

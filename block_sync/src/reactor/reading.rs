@@ -51,6 +51,12 @@ impl Reading {
         ]
     }
 
+    /// Reads under way.
+    #[cfg(feature = "simulation")]
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
+    }
+
     /// A session is gone.
     pub(super) fn forget(&mut self, session: Fence) {
         self.line.retain(|(waiting, _)| *waiting != session);

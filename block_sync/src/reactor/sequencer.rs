@@ -5,6 +5,9 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use crate::{
     plan::budget::{Budget, Estimate},
     ports::{Body, Wanted},

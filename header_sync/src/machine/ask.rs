@@ -1,5 +1,8 @@
 //! Asking one peer: one page at a time, for a segment it holds or for an order of the reactor.
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use super::{
     page::{self, Asked, Page, Rules},
     words::{Event, Failure, Order, Received, Segment, Settings},

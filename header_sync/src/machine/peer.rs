@@ -171,6 +171,16 @@ impl Machine for PeerMachine {
         }
         self.ask.poll_exit()
     }
+
+    #[cfg(feature = "simulation")]
+    fn duty(&self) -> zakura_transport::routine::Duty {
+        self.ask.duty(self.now)
+    }
+
+    #[cfg(feature = "simulation")]
+    fn leases(&self) -> Vec<&Lease<Segment>> {
+        self.ask.lease().into_iter().collect()
+    }
 }
 
 #[cfg(test)]

@@ -148,6 +148,18 @@ impl Desk {
         self.state.fills()
     }
 
+    /// The state, for those who look on.
+    #[cfg(feature = "simulation")]
+    pub(crate) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Sessions that can be instructed.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn mailboxes(&self) -> usize {
+        self.mailboxes.len()
+    }
+
     /// Something happened that a status report should show before long.
     fn changed(&mut self, now: Instant) {
         self.report_due = self.report_due.or_else(|| Some(now + REPORT_GAP));

@@ -42,6 +42,20 @@ impl Ledger {
         ]
     }
 
+    /// How many guilty peers it remembers.
+    #[cfg(feature = "simulation")]
+    pub(super) fn guilty(&self) -> u64 {
+        self.convictions.fill("").holds
+    }
+
+    /// Sessions that accounts name, beside those of them that are `live`.
+    #[cfg(feature = "simulation")]
+    pub(super) fn recount(&self, live: impl Fn(Fence) -> bool) -> zakura_transport::routine::Recount {
+        let named = || self.accounts.values().filter_map(|account| account.session);
+        let alive = named().filter(|session| live(*session)).count();
+        zakura_transport::routine::Recount::of("header_sync.connected", named().count(), alive)
+    }
+
     /// A session begins; says until when its peer must be left alone.
     pub(super) fn join(&mut self, peer: PeerId, session: Fence, now: Instant) -> Option<Instant> {
         if self.accounts.len() >= MAX_IDENTITIES && !self.accounts.contains_key(&peer) {

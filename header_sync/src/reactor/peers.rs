@@ -34,6 +34,12 @@ impl Peer {
         self.ordered_at.is_none() && self.not_before.is_none_or(|until| until <= now)
     }
 
+    /// Whether an order of its is out.
+    #[cfg(feature = "simulation")]
+    pub(super) const fn is_busy(&self) -> bool {
+        self.ordered_at.is_some()
+    }
+
     /// Who is asked first: who failed least, then who is fastest.
     pub(super) const fn rank(&self) -> (u32, Duration) {
         (self.failures, self.pace)

@@ -1,5 +1,8 @@
 //! Segments between checkpoints: which are open, which wait for the one below.
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use super::staging::{Deliverer, Staged};
 use crate::{
     chain::{BlockRef, Height},

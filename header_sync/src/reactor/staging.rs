@@ -74,6 +74,12 @@ impl Staged {
         self.checked = self.checked.saturating_add(count).min(self.headers.len());
     }
 
+    /// How many headers it says that somebody delivered.
+    #[cfg(feature = "simulation")]
+    pub(super) fn delivered(&self) -> usize {
+        self.origins.iter().map(|(_, count)| count).sum()
+    }
+
     /// The first `count` headers as a batch for the chain.
     pub(super) fn batch(&self, count: usize, proof: Proof) -> HeaderBatch {
         let headers = self.headers.iter().take(count).map(|received| received.header.clone()).collect();

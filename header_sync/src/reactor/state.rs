@@ -1,5 +1,8 @@
 //! What the reactor decides: events in, tasks and instructions out.
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use super::{
     jobs::{Checked, Done, Task},
     ledger::Ledger,
@@ -53,7 +56,7 @@ enum Owner {
 
 /// The shared state of header sync.
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     view: HeaderView,
     peers: Peers,
     segments: Segments,

@@ -1,5 +1,8 @@
 //! Tips that are followed: one path of headers each, from our chain towards the tip.
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use super::staging::{Deliverer, Staged};
 use crate::{
     chain::{BlockHash, BlockRef, Height, Work},
@@ -21,9 +24,6 @@ const LOCATOR_OFFSETS: [u32; 12] = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_
 
 // The offsets and the finalized block.
 const _: () = assert!(LOCATOR_OFFSETS.len() < MAX_LOCATOR);
-
-/// How long a tip that the store put off is left alone once it has given way to another.
-const GIVEN_WAY: Duration = Duration::from_secs(60);
 
 /// Refused tips remembered: each costs one request to be refused again, so forgetting one is harmless.
 const MAX_REFUSED: usize = 256;
@@ -225,10 +225,11 @@ impl Targets {
         if self.open.len() < self.max_open {
             return true;
         }
-        // The store may say so for as long as it likes: a header that is hours ahead of its time keeps no other tip out.
-        let put_off = self.open.iter().find(|(_, target)| target.is_put_off()).map(|(tip, _)| *tip);
-        if let Some(put_off) = put_off {
-            self.refuse(put_off, now + GIVEN_WAY);
+        // The store may say so for as long as it likes: a header that is hours ahead of its time keeps no other tip out. But it
+        // may have failed once: who gives way comes back when its rest is over, and then the tip with more holders stays.
+        let rest = |target: &Target| target.path.as_ref()?.not_before.filter(|_| target.is_put_off());
+        if let Some((tip, until)) = self.open.iter().find_map(|(tip, target)| Some((*tip, rest(target)?))) {
+            self.refuse(tip, until.max(now));
             return true;
         }
         let least = self.least_held(&held_by).filter(|least| held_by(least) < holders);
@@ -397,6 +398,12 @@ impl Targets {
         self.open.contains_key(tip)
     }
 
+    /// Headers in memory at most.
+    #[cfg(feature = "simulation")]
+    pub(super) const fn most_staged(&self) -> usize {
+        self.max_staged
+    }
+
     /// How full its maps are.
     #[cfg(feature = "simulation")]
     pub(super) fn fills(&self) -> [Fill; 3] {
@@ -453,10 +460,28 @@ mod tests {
         assert_eq!(targets.tips(), [present], "it comes back when there is a place, not before");
         targets.leave(other);
         let advertised = BTreeMap::from([(early, BTreeSet::from([one]))]);
-        targets.refresh(now + GIVEN_WAY / 2, |_| false, &advertised, None);
+        targets.refresh(now + rest_after(1) / 2, |_| false, &advertised, None);
         assert!(targets.tips().is_empty(), "and not at once");
-        targets.refresh(now + GIVEN_WAY, |_| false, &advertised, None);
+        targets.refresh(now + rest_after(1), |_| false, &advertised, None);
         assert_eq!(targets.tips(), [early]);
+    }
+
+    #[test]
+    fn a_store_that_fails_once_loses_the_true_tip_for_a_moment_only() {
+        let now = tokio::time::Instant::now().into_std();
+        let tip =
+            |height, fill| BlockRef { height: Height::new(height).unwrap(), hash: BlockHash([fill; 32]) };
+        let (true_tip, invented) = (tip(8, 1), tip(5_000, 2));
+        let sessions = |count| (0..count).map(|_| Fence::mint()).collect::<BTreeSet<_>>();
+        let advertised = BTreeMap::from([(true_tip, sessions(5)), (invented, sessions(1))]);
+        let mut targets = Targets::new(1, 1_000, 100);
+        targets.refresh(now, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [true_tip]);
+        targets.open.get_mut(&true_tip).unwrap().path.insert(Path::new(tip(0, 0))).put_off(now);
+        targets.refresh(now, |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [invented], "what the store put off keeps nobody out");
+        targets.refresh(now + rest_after(1), |_| false, &advertised, None);
+        assert_eq!(targets.tips(), [true_tip], "and comes back before long");
     }
 
     #[test]

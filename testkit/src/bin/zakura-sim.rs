@@ -13,7 +13,7 @@ use zakura_testkit::{
     planted_cli::PlantedArgs,
     sim::{Finished, Genesis, Mesh, MeshReport, PathShape, first_difference},
     stack_cli::{StackArgs, arguments},
-    worlds_cli::{ReplayArgs, ShrinkArgs, SizeArgs, SweepArgs},
+    worlds_cli::{InvariantsArgs, ReplayArgs, ShrinkArgs, SizeArgs, SweepArgs},
 };
 
 /// Worlds from a seed: real nodes in virtual time, or their pure parts by the thousand.
@@ -34,6 +34,8 @@ enum What {
     Stack(StackArgs),
     /// Runs many pure worlds and says how often what happened.
     Sweep(SweepArgs),
+    /// Lists what is checked in pure worlds, and what is not and why.
+    Invariants(InvariantsArgs),
     /// Runs one pure world again and tells its last events.
     Replay(ReplayArgs),
     /// Makes a pure world that fails smaller.
@@ -201,6 +203,7 @@ fn main() -> ExitCode {
         What::CheckDeterminism(twice) => check_determinism(&twice),
         What::Stack(stack) => stack.run(),
         What::Sweep(sweep) => sweep.run(),
+        What::Invariants(args) => args.run(),
         What::Replay(replay) => replay.run(),
         What::Shrink(shrink) => shrink.run(),
         What::Probe(probe) => probe.run(),

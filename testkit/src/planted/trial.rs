@@ -238,7 +238,7 @@ fn told(ended: &Ended) -> Option<Swept> {
     let mut broken = BTreeMap::new();
     for world in told.get("broken")?.as_array()? {
         let breach = world.get("breaches")?.as_array()?.first()?.as_str()?;
-        let invariant = breach.split(" at step ").next().unwrap_or(breach);
+        let invariant = breach.split(" in world ").next().unwrap_or(breach);
         broken.insert(world.get("seed")?.as_u64()?, invariant.to_owned());
     }
     for (what, ended) in [("panicked", "a panic"), ("stuck", "a world that does not end")] {
@@ -263,9 +263,9 @@ mod tests {
         assert_eq!((good.worlds, good.broken), (4, None));
         assert!(good.seen.contains("connected"));
         let line = "{\"worlds\":4,\"seen\":{},\"broken\":[\
-            {\"seed\":9,\"breaches\":[\"I-B1 nobody at step 4 (3 ms): so\"]},{\"seed\":7,\"breaches\":[\"I-V1 all at step 1 (1 ms): so\"]}]}";
+            {\"seed\":9,\"breaches\":[\"I-B1 in world 9 at step 4 (3 ms): so\"]},{\"seed\":7,\"breaches\":[\"I-V1 in world 7 at step 1 (1 ms): so\"]}]}";
         let bad = told(&ended("", &format!("a thread panicked\n{line}\n"))).unwrap();
-        assert_eq!(bad.broken, Some((7, "I-V1 all".to_owned())));
+        assert_eq!(bad.broken, Some((7, "I-V1".to_owned())));
         assert!(told(&ended("", "killed")).is_none());
     }
 

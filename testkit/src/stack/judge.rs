@@ -36,6 +36,7 @@ pub const AGREED: Duration = Duration::from_secs(165);
 /// Looks on and counts.
 #[derive(Debug)]
 pub struct Judge {
+    seed: u64,
     habits: Vec<Habit>,
     names: BTreeMap<PeerId, NodeIndex>,
     breaches: Vec<Breach>,
@@ -58,6 +59,7 @@ impl Judge {
     #[must_use]
     pub fn new(plan: &Plan, names: BTreeMap<PeerId, NodeIndex>) -> Self {
         Self {
+            seed: plan.seed,
             habits: plan.members.iter().map(|member| member.habit).collect(),
             names,
             breaches: Vec::new(),
@@ -100,7 +102,7 @@ impl Judge {
     /// Something does not hold.
     pub fn breach(&mut self, invariant: &'static str, at: Duration, seen: String) {
         let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
-        self.breaches.push(Breach { invariant, step: self.step, at, seen });
+        self.breaches.push(Breach { invariant, seed: self.seed, step: self.step, at, seen });
     }
 
     fn habit(&self, node: NodeIndex) -> Habit {

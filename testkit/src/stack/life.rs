@@ -59,7 +59,7 @@ pub fn live(plan: Plan, record: bool) -> Lived {
             let at = u64::try_from(account.virtual_time.as_nanos()).unwrap_or(u64::MAX);
             let seen = failure.to_string();
             let breach =
-                Breach { invariant: "a world comes to its end", step: account.trace.count, at, seen };
+                Breach { invariant: "a world comes to its end", seed, step: account.trace.count, at, seen };
             lived(seed, account, vec![breach], BTreeMap::new())
         }
     }
@@ -76,6 +76,7 @@ fn lived(seed: u64, account: Account, breaches: Vec<Breach>, mut seen: BTreeMap<
         virtual_time: u64::try_from(account.virtual_time.as_nanos()).unwrap_or(u64::MAX),
         breaches,
         seen,
+        checked: Vec::new(),
         fullest: BTreeMap::new(),
         tail: account.trace.words.clone(),
     };

@@ -38,11 +38,14 @@ impl World {
     /// Whoever received what proves itself has closed the connection, if all of it has come.
     pub(super) fn verdict(&mut self, seat: Seat, stream: u32, culprit: NodeIndex) {
         let (wire, service) = seat;
-        let Some(victim) = self.other_end(wire, culprit) else { return };
+        let Some(victim) = self.other_end(wire, culprit) else {
+            self.judge.closed(self.now, self.steps, culprit, None);
+            return;
+        };
         let hears = |node: &Node| node.habit.is_honest() && node.is_up() && node.sits(seat);
         let is_same = self.wires.stream(wire, service) == stream;
         if is_same && self.node(victim).is_some_and(hears) && self.wires.is_quiet(wire) {
-            self.judge.still_connected(self.now, self.steps, (victim, culprit));
+            self.judge.closed(self.now, self.steps, culprit, Some(victim));
         }
     }
 

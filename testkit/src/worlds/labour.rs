@@ -91,6 +91,14 @@ impl World {
         self.agenda.enter(at, Event::PowerCut(index, epoch));
     }
 
+    /// Ends every session and lets every job come back, as a stop would: what is held after that is lost.
+    pub fn wind_up(&mut self) {
+        self.indices().into_iter().for_each(|index| self.forget_last_life(index));
+        while let Some((index, number)) = self.labour.jobs.keys().next().copied() {
+            self.job_done(index, number);
+        }
+    }
+
     /// A job's time is over: it is done now, as far as anybody can tell.
     pub(super) fn job_done(&mut self, index: NodeIndex, number: u64) {
         let Some((service, job)) = self.labour.jobs.remove(&(index, number)) else { return };

@@ -2,6 +2,7 @@
 
 use super::{
     habits::{self, BODIES, HEADERS, Habit},
+    judge::Watch,
     store::NodeStore,
     wires::WireId,
 };
@@ -27,6 +28,9 @@ pub type Seat = (WireId, usize);
 /// One side of one stream.
 struct Live {
     peer: NodeIndex,
+    session: Fence,
+    /// Since when it has nothing to do though it could be asked.
+    idle_since: Option<u64>,
     routine: Box<dyn SteppedRoutine>,
     frames: FrameAssembler,
     /// Bytes that leave once the gate opens.
@@ -34,6 +38,24 @@ struct Live {
     gate: u64,
     /// When it is to be looked at although nothing has come, as it is filed.
     alarm: Option<Instant>,
+}
+
+/// One session, for those who check.
+pub struct Seated<'n> {
+    /// With whom.
+    pub peer: NodeIndex,
+    /// Its generation.
+    pub session: Fence,
+    /// Since when it has nothing to do though it could be asked, in nanoseconds.
+    pub idle_since: Option<u64>,
+    /// Its routine.
+    pub routine: &'n dyn SteppedRoutine,
+}
+
+impl std::fmt::Debug for Seated<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seated").field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 /// What a session said in a turn.
@@ -111,6 +133,12 @@ pub struct Node {
     pub epoch: u32,
     /// How often its habit showed.
     pub acts: u64,
+    /// What it counts, for the judge.
+    pub watch: Watch,
+    /// The time of its last turn.
+    pub now: Option<Instant>,
+    /// The same in virtual nanoseconds.
+    pub turned_at: u64,
     /// What it says of its headers and bodies, while it runs.
     pub handles: Option<(HeaderSyncHandle, BlockSyncHandle)>,
     config: (HeaderSyncConfig, BlockSyncConfig),
@@ -159,6 +187,9 @@ impl Node {
             ahead: 0,
             epoch: 0,
             acts: 0,
+            watch: Watch::default(),
+            now: None,
+            turned_at: 0,
             handles,
             config,
             rng,
@@ -182,6 +213,7 @@ impl Node {
             SteppedBlockSync::new(now, store, header_handle.views(), self.config.1.clone());
         self.handles = Some((header_handle, body_handle));
         self.epoch = self.epoch.saturating_add(1);
+        self.watch.begin();
         self.wake_entered = None;
         self.running = Some(Running::new([Box::new(headers), Box::new(bodies)]));
     }
@@ -196,11 +228,13 @@ impl Node {
     pub fn open(&mut self, now: Instant, seat: Seat, peer: NodeIndex, info: &PeerInfo) {
         let Some(running) = &mut self.running else { return };
         let Some(service) = running.services.get_mut(seat.1) else { return };
-        let routine = service.open(now, info, Fence::mint());
+        let session = Fence::mint();
+        let routine = service.open(now, info, session);
         let spec = service.stream();
         let max_frame = spec.max_frame;
         let frames = FrameAssembler::new(spec, max_frame);
-        let live = Live { peer, routine, frames, gated: VecDeque::new(), gate: 0, alarm: None };
+        let (gated, gate) = (VecDeque::new(), 0);
+        let live = Live { peer, session, idle_since: None, routine, frames, gated, gate, alarm: None };
         running.remove(seat);
         running.live.insert(seat, live);
         running.stirred.insert(seat);
@@ -230,7 +264,10 @@ impl Node {
         for mut piece in bytes {
             while piece.has_remaining() {
                 match live.frames.feed(&mut piece) {
-                    Ok(Some(frame)) => live.routine.frame(frame),
+                    Ok(Some(frame)) => {
+                        self.watch.frame(&frame);
+                        live.routine.frame(frame);
+                    }
                     Ok(None) => {}
                     Err(violation) => return Some((live.peer, Exit::Violation(violation))),
                 }
@@ -240,10 +277,9 @@ impl Node {
     }
 
     /// A job is done.
-    pub fn done(&mut self, now: Instant, service: usize, job: SteppedJob) {
-        let result = job.run();
-        if let Some(service) = self.running.as_mut().and_then(|running| running.services.get_mut(service)) {
-            service.done(now, result);
+    pub fn done(&mut self, now: Instant, place: usize, job: SteppedJob) {
+        if let Some(service) = self.running.as_mut().and_then(|running| running.services.get_mut(place)) {
+            self.watch.take_back(now, (place, service.as_mut()), job, || self.store.faults());
         }
     }
 
@@ -251,12 +287,15 @@ impl Node {
     pub fn turn(&mut self, start: Instant, at: u64, mut room: impl FnMut(Seat) -> bool) -> Outcome {
         let now = start + Duration::from_nanos(at);
         let mut outcome = Outcome::default();
+        (self.now, self.turned_at) = (Some(now), at);
         let Some(running) = &mut self.running else { return outcome };
         let mut held = BTreeSet::new();
         loop {
             for service in [HEADERS, BODIES] {
                 let Some(desk) = running.services.get_mut(service) else { continue };
-                outcome.jobs.extend(desk.advance(now).into_iter().map(|job| (service, job)));
+                let jobs = desk.advance(now);
+                jobs.iter().for_each(|job| self.watch.gave(service, job));
+                outcome.jobs.extend(jobs.into_iter().map(|job| (service, job)));
             }
             let seats = running.take_due(now);
             if seats.is_empty() {
@@ -265,6 +304,8 @@ impl Node {
             for seat in seats {
                 let Some(live) = running.live.get_mut(&seat) else { continue };
                 let exit = live.routine.turn(now).cloned();
+                let is_idle = live.routine.duty().is_idle();
+                live.idle_since = is_idle.then(|| live.idle_since.unwrap_or(at));
                 let spoken = live.speak(
                     at,
                     || room(seat),
@@ -294,6 +335,17 @@ impl Node {
     /// The services, for those who check.
     pub fn services(&self) -> impl Iterator<Item = &dyn SteppedService> {
         self.running.iter().flat_map(|running| running.services.iter().map(AsRef::as_ref))
+    }
+
+    /// The sessions of one service, for those who check.
+    pub fn seated(&self, place: usize) -> impl Iterator<Item = Seated<'_>> {
+        let live = self.running.iter().flat_map(|running| &running.live);
+        live.filter(move |((_, service), _)| *service == place).map(|(_, live)| Seated {
+            peer: live.peer,
+            session: live.session,
+            idle_since: live.idle_since,
+            routine: live.routine.as_ref(),
+        })
     }
 
     /// How many sessions it has.

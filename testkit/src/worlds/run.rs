@@ -29,6 +29,8 @@ pub struct Report {
     pub breaches: Vec<Breach>,
     /// How often what was seen.
     pub seen: BTreeMap<String, u64>,
+    /// How often each invariant had something to look at, in the order of the registry.
+    pub checked: Vec<u64>,
     /// How full everything that has a cap ever was, and the cap then.
     pub fullest: BTreeMap<&'static str, (u64, u64)>,
     /// The last events, for who looks into a breach.
@@ -57,11 +59,11 @@ pub fn run(plan: Plan) -> Report {
         instant = world.now();
         if here > STEPS_PER_INSTANT {
             let (at, step) = (world.now(), world.steps());
-            world.judge_mut().breach("time goes on", at, step, format!("{here} steps in one instant"));
+            world.judge_mut().told("K01", at, step, Err(format!("{here} steps in one instant")));
         }
         if world.steps() > most {
             let (at, step) = (world.now(), world.steps());
-            world.judge_mut().breach("a world ends", at, step, format!("more than {most} steps"));
+            world.judge_mut().told("K01", at, step, Err(format!("more than {most} steps")));
         }
         if world.now() >= last_fault && has_arrived(&world) {
             break;
@@ -76,6 +78,7 @@ pub fn run(plan: Plan) -> Report {
         virtual_time: world.now(),
         breaches: judge.breaches().to_vec(),
         seen: judge.seen().clone(),
+        checked: judge.checked().to_vec(),
         fullest: judge.fullest().clone(),
         tail: judge.tail().cloned().collect(),
     }
@@ -90,11 +93,12 @@ fn finish(world: &mut World) {
     if !world.judge().breaches().is_empty() {
         return;
     }
-    let late: Vec<_> = world.travellers().filter(|index| !world.has_arrived(*index)).collect();
+    let travellers: Vec<_> = world.travellers().collect();
+    let late: Vec<_> = travellers.iter().copied().filter(|index| !world.has_arrived(*index)).collect();
     world.with_judge(|nodes, judge| {
-        for node in nodes.iter().filter(|node| late.contains(&node.index)) {
-            judge.stranded(at, step, node, goal);
-        }
-        judge.close(nodes);
+        judge.told("K01", at, step, Ok(step));
+        judge.close(at, step, nodes, goal, &late, &travellers);
     });
+    world.wind_up();
+    world.with_judge(|nodes, judge| judge.drained(at, step, nodes, goal));
 }

@@ -90,7 +90,9 @@ impl NodeStore {
         self.faults.send_modify(change);
     }
 
-    fn faults(&self) -> StoreFaults {
+    /// What goes wrong now.
+    #[must_use]
+    pub fn faults(&self) -> StoreFaults {
         *self.faults.borrow()
     }
 

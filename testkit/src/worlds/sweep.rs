@@ -1,6 +1,7 @@
 //! Many worlds, each on a thread of its own, and what they amount to.
 
 use super::{
+    judge::INVARIANTS,
     narrow::Narrow,
     plan::{Plan, Size},
     run::{Report, run},
@@ -42,6 +43,8 @@ pub struct Summary {
     pub digests: BTreeMap<u64, String>,
     /// How often what was seen.
     pub seen: BTreeMap<String, Tally>,
+    /// How often each invariant had something to look at, in the order of the registry.
+    pub checked: Vec<Tally>,
     /// How full everything that has a cap ever was, and the cap then.
     pub fullest: BTreeMap<&'static str, (u64, u64)>,
     /// The worlds that broke an invariant, by seed.
@@ -63,6 +66,11 @@ impl Summary {
             tally.times = tally.times.saturating_add(*times);
             tally.worlds = tally.worlds.saturating_add(1);
         }
+        self.checked.resize(INVARIANTS.len(), Tally::default());
+        for (tally, times) in self.checked.iter_mut().zip(&report.checked) {
+            tally.times = tally.times.saturating_add(*times);
+            tally.worlds = tally.worlds.saturating_add(u64::from(*times > 0));
+        }
         for (name, (holds, cap)) in &report.fullest {
             let fullest = self.fullest.entry(name).or_default();
             if *holds > fullest.0 {
@@ -78,6 +86,14 @@ impl Summary {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.broken.is_empty() && self.panicked.is_empty() && self.stuck.is_empty()
+    }
+
+    /// Invariants that had nothing to look at in any world: they have shown nothing (I-X2).
+    #[must_use]
+    pub fn unchecked(&self) -> Vec<String> {
+        let times = self.checked.iter().map(|tally| tally.times).chain(std::iter::repeat(0));
+        let unchecked = INVARIANTS.iter().zip(times).filter(|(_, times)| *times == 0);
+        unchecked.map(|(invariant, _)| invariant.to_string()).collect()
     }
 
     /// What was never seen of `wanted`: a sweep in which little happened shows nothing (I-X2).

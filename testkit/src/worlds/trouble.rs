@@ -63,11 +63,11 @@ impl World {
         let Some(node) = self.nodes.get_mut(usize::from(index.0)) else { return };
         node.crash();
         match node.store.lose_power(under_way, &mut self.rng) {
-            Ok(torn) => torn.iter().for_each(|job| self.judge.count(format!("torn: {job}"))),
-            Err(why) => {
-                let (at, step, seen) = (self.now, self.steps, format!("{index}: {why}"));
-                self.judge.breach("I-C2 what was acknowledged outlasts a power cut", at, step, seen);
+            Ok(torn) => {
+                torn.iter().for_each(|job| self.judge.count(format!("torn: {job}")));
+                self.judge.told("I-C2", self.now, self.steps, Ok(1));
             }
+            Err(why) => self.judge.told("I-C2", self.now, self.steps, Err(format!("{index}: {why}"))),
         }
     }
 

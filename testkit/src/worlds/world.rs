@@ -157,6 +157,7 @@ impl World {
     /// Lets the next thing happen. False if nothing is left.
     pub fn step(&mut self) -> bool {
         let Some((at, event)) = self.agenda.take_next() else { return false };
+        self.judge.before(self.now, at, self.steps, &self.nodes);
         self.now = self.now.max(at);
         self.steps = self.steps.saturating_add(1);
         self.happen(event);

@@ -90,4 +90,22 @@ pub trait Machine: Send + 'static {
     fn poll_exit(&mut self) -> Option<Exit> {
         None
     }
+
+    /// What it has asked of the peer and could be given, for those who look on.
+    #[cfg(feature = "simulation")]
+    fn duty(&self) -> super::Duty {
+        super::Duty::default()
+    }
+
+    /// Its sums beside what they are the sums of, for those who look on.
+    #[cfg(feature = "simulation")]
+    fn recounts(&self) -> Vec<super::Recount> {
+        Vec::new()
+    }
+
+    /// The leases it holds, for those who look on.
+    #[cfg(feature = "simulation")]
+    fn leases(&self) -> Vec<&Lease<Self::Work>> {
+        Vec::new()
+    }
 }

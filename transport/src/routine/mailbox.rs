@@ -143,6 +143,12 @@ impl<I: Command> Inlet<I> {
         input
     }
 
+    /// Whether an instruction was refused that must not be lost.
+    #[cfg(feature = "simulation")]
+    pub(super) fn has_overflowed(&self) -> bool {
+        self.overflowed.is_cancelled()
+    }
+
     /// Cancelled once an instruction was refused that must not be lost.
     #[must_use]
     pub fn overflowed(&self) -> Cancel {

@@ -110,6 +110,8 @@ mod machine;
 mod mailbox;
 mod pace;
 mod pool;
+#[cfg(feature = "simulation")]
+mod probe;
 mod run;
 #[cfg(feature = "simulation")]
 mod stepped;
@@ -132,7 +134,11 @@ pub use mailbox::{
 };
 pub use pool::WorkPool;
 #[cfg(feature = "simulation")]
-pub use stepped::{Fill, JobResult, SteppedJob, SteppedRoutine, SteppedService, Stepper};
+pub use probe::{Duty, Fill, Lowest, Recount, Stand};
+#[cfg(feature = "simulation")]
+pub use stepped::{JobResult, SteppedJob, SteppedRoutine, SteppedService, Stepper};
 pub use supervise::{TaskEnd, contain, supervise};
 pub(crate) use supervise::{bury, panic_message, shielded};
+#[cfg(feature = "simulation")]
+pub use work::Keys;
 pub use work::{Counts, Demand, Lease, RangeQueue};

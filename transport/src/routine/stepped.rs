@@ -7,8 +7,9 @@ use super::{
     drive::Ends,
     machine::{Machine, Message},
     mailbox::Posted,
+    probe::{Duty, Fill, Recount, Stand},
     turn::{Word, hear, next_word},
-    work::RangeQueue,
+    work::{Keys, Lease, RangeQueue},
 };
 use crate::{Exit, Fence, Frame, OUTBOX_BYTES, PeerInfo, StreamSpec};
 use std::{any::Any, collections::VecDeque, fmt, time::Instant};
@@ -36,32 +37,27 @@ pub trait SteppedService: fmt::Debug {
     /// The fill and the cap of everything this service holds that has one, by name (threats, I-R3).
     fn fills(&self) -> Vec<Fill>;
 
-    /// What contradicts itself in the service's own books.
-    ///
-    /// # Errors
-    ///
-    /// The contradiction, in words.
-    fn check(&self) -> Result<(), String>;
-}
+    /// Where the reactor stands, in numbers that are at hand.
+    fn stand(&self) -> Stand;
 
-/// One bounded thing and how full it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fill {
-    /// Its name.
-    pub name: &'static str,
-    /// What it holds.
-    pub holds: u64,
-    /// What it may hold.
-    pub cap: u64,
-}
+    /// The reactor's sums beside what they are the sums of: costs as much as the books hold.
+    fn recounts(&self) -> Vec<Recount>;
 
-impl Fill {
-    /// A fill.
-    #[must_use]
-    pub fn new(name: &'static str, holds: usize, cap: usize) -> Self {
-        let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        Self { name, holds: wide(holds), cap: wide(cap) }
-    }
+    /// Work that the reactor takes to be under way, by the job's name.
+    fn jobs(&self) -> Vec<(&'static str, u64)>;
+
+    /// Work that could be given out and is not, though nothing stands in the way: tips without an order beside a free
+    /// peer, bodies that are not let in beside room for them.
+    fn stranded(&self, now: Instant) -> u64;
+
+    /// All that the reactor's books say, but for what runs off it, in words that are the same if nothing changed. Costs much.
+    fn portrait(&self) -> String;
+
+    /// Whether a result is about something that has ended or begun anew since it was asked for.
+    fn is_stale(&self, result: &JobResult) -> bool;
+
+    /// The keys of its range queue.
+    fn keys(&self) -> &dyn Keys;
 }
 
 /// Work for the pool: a simulation runs it when it likes and brings the result back when it likes.
@@ -95,6 +91,12 @@ impl SteppedJob {
 }
 
 impl JobResult {
+    /// A look at the result, if it is of this type.
+    #[must_use]
+    pub fn peek<T: 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+
     /// The result, if it is of this type.
     #[must_use]
     pub fn open<T: 'static>(self) -> Option<T> {
@@ -137,6 +139,19 @@ pub trait SteppedRoutine {
 
     /// Frames that have come and wait to be heard.
     fn backlog(&self) -> usize;
+
+    /// What the machine has asked of its peer, and what it could be given.
+    fn duty(&self) -> Duty;
+
+    /// The machine's sums beside what they are the sums of.
+    fn recounts(&self) -> Vec<Recount>;
+
+    /// Whether the leases it holds are its own.
+    ///
+    /// # Errors
+    ///
+    /// The first contradiction with the queue's books.
+    fn check_leases(&self) -> Result<(), String>;
 }
 
 /// Steps one machine. What the reactor is to hear last, when the session has ended, is said by `farewell`.
@@ -211,7 +226,7 @@ impl<M: Machine, F: FnMut(&Exit)> Stepper<M, F> {
 
     /// Takes the first thing that is due, in the order of `drive`. Whether there was one.
     fn take_one(&mut self, now: Instant) -> Result<bool, Exit> {
-        if self.ends.inlet.overflowed().is_cancelled() {
+        if self.ends.inlet.has_overflowed() {
             return Err(Exit::Local("the routine fell behind its instructions"));
         }
         if let Some(event) = self.waiting.take() {
@@ -314,6 +329,18 @@ impl<M: Machine, F: FnMut(&Exit)> SteppedRoutine for Stepper<M, F> {
 
     fn backlog(&self) -> usize {
         self.incoming.len()
+    }
+
+    fn duty(&self) -> Duty {
+        self.machine.duty()
+    }
+
+    fn recounts(&self) -> Vec<Recount> {
+        self.machine.recounts()
+    }
+
+    fn check_leases(&self) -> Result<(), String> {
+        self.machine.leases().into_iter().try_for_each(Lease::check)
     }
 }
 

@@ -99,6 +99,18 @@ impl<M> Lease<M> {
         finished
     }
 
+    /// What contradicts that the keys in hand are this lease's: one that the queue gave to another is no fault only if it
+    /// forgot them in between.
+    ///
+    /// # Errors
+    ///
+    /// The first contradiction.
+    #[cfg(feature = "simulation")]
+    pub fn check(&self) -> Result<(), String> {
+        let Some(queue) = &self.queue else { return Ok(()) };
+        queue.look(|table| table.check_lease(self.fence, self.items.iter().map(|(key, work)| (*key, work))))
+    }
+
     /// Gives one key back now.
     pub fn release(&mut self, key: u64) {
         let Some(held) = self.items.remove(&key) else { return };

@@ -5,11 +5,15 @@
 
 mod demand;
 mod intervals;
+#[cfg(feature = "simulation")]
+mod keys;
 mod lease;
 mod queue;
 mod table;
 mod wait;
 
 pub use demand::{Counts, Demand};
+#[cfg(feature = "simulation")]
+pub use keys::Keys;
 pub use lease::Lease;
 pub use queue::RangeQueue;

@@ -40,6 +40,12 @@ impl<M> Shared<M> {
         self.changed.notify_waiters();
     }
 
+    /// Lets somebody look at the table, who changes nothing.
+    #[cfg(feature = "simulation")]
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Table<M>) -> T) -> T {
+        look(&self.table.lock())
+    }
+
     pub(super) fn finish(&self, lease: Fence, key: u64) -> bool {
         let finished = self.table.lock().finish(lease, key);
         // The next key may be the floor now, for which a peer waits that would hedge it.

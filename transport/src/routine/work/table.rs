@@ -2,6 +2,9 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+#[cfg(feature = "simulation")]
+mod probe;
+
 use super::{
     demand::{Counts, Demand},
     intervals::Intervals,
