@@ -114,19 +114,25 @@ mod tests {
     #[test]
     fn what_is_left_out_is_gone_and_the_rest_is_as_it_was() {
         let size = Size { rung: Rung::Toy, peers: 8, heights: 30, newcomers: 1, faults: 8 };
-        let whole = Plan::draw(1, size);
-        let narrow =
-            Narrow { faults: Some("0,2".parse().unwrap()), peers: Some("2,5".parse().unwrap()), hurry: 1 };
-        let small = Plan::draw(1, size).narrowed(&narrow);
-        assert_eq!(
-            small.dials.len(),
-            2 + small.dials.iter().filter(|(a, b)| *a != SUBJECT && *b != SUBJECT).count()
-        );
-        assert!(small.faults.len() <= 2);
-        for (at, _) in &small.faults {
-            assert!([whole.faults[0].0 / 2, whole.faults[2].0 / 2].contains(at));
+        for seed in 0..20 {
+            let whole = Plan::draw(seed, size);
+            let first = *whole.breaking().0.first().unwrap();
+            let faults = Some(Only(BTreeSet::from([first])));
+            let narrow = Narrow { faults, peers: Some("2,5".parse().unwrap()), hurry: 1 };
+            let small = Plan::draw(seed, size).narrowed(&narrow);
+            let absent: Vec<_> = small.absent.iter().map(|index| index.0).collect();
+            assert_eq!(absent, [1, 3, 4, 6, 7], "the last peer stays: it has everything");
+            assert!(
+                small.dials.iter().all(|(from, to)| [from, to].iter().all(|end| !absent.contains(&end.0)))
+            );
+            let (at, broken) = &whole.faults[usize::from(first)];
+            if broken.concerns(&small.absent) {
+                assert!(small.faults.is_empty());
+                continue;
+            }
+            assert_eq!(format!("{:?}", small.faults[0]), format!("{:?}", (at / 2, broken)));
+            assert!(small.faults[1..].iter().all(|(_, fault)| fault.undoes(broken)), "and what mends it");
         }
-        assert_eq!(small.absent.len(), 6);
     }
 
     #[test]
