@@ -37,8 +37,8 @@ fn another_order_of_events_ends_on_the_same_chain() {
 fn what_comes_back_late_changes_nothing() {
     const SLOW_UNTIL: u64 = 40_000_000_000;
     let (mut late, mut stale) = (0, 0);
-    for number in 0..16 {
-        let mut plan = Plan::draw(number, Size { faults: 10, ..SMALL });
+    for number in 0..64 {
+        let mut plan = Plan::draw(number, Size { faults: 20, ..SMALL });
         plan.faults.insert(0, (0, Fault::Slow(SUBJECT, 1_000)));
         plan.faults.push((SLOW_UNTIL, Fault::Slow(SUBJECT, 1)));
         plan.faults.sort_by_key(|(at, _)| *at);
@@ -47,7 +47,7 @@ fn what_comes_back_late_changes_nothing() {
         let times = checked(&report, "I-G1");
         (late, stale) = (late + u64::from(times > 0), stale + times);
     }
-    assert!(late >= 8, "{stale} results came too late in {late} of 16 worlds: too few to show anything");
+    assert!(late >= 4, "{stale} results came too late in {late} of 64 worlds: too few to show anything");
 }
 
 /// How often an invariant had something to look at.

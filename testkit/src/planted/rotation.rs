@@ -8,7 +8,7 @@ pub fn rotation(names: &[&str], count: usize, word: &str) -> Vec<usize> {
     let rank = |name: &str| {
         let mut hash = blake2b_simd::Params::new().hash_length(16).to_state();
         hash.update(word.as_bytes()).update(&[0]).update(name.as_bytes());
-        *hash.finalize().as_array()
+        hash.finalize().as_bytes().to_vec()
     };
     let mut places: Vec<usize> = (0..names.len()).collect();
     places.sort_by_key(|place| names.get(*place).map(|name| rank(name)));
