@@ -150,7 +150,7 @@ mod tests {
     fn an_escape_or_a_bug_untried_is_a_failure_and_an_awaited_one_is_not() {
         let caught = Verdict::Caught { by: "worlds".into(), seen: "I-B1".into(), worlds: Some(3) };
         let awaited = Verdict::Awaited("I-V2".into());
-        let good = report(vec![caught.clone(), awaited.clone()]);
+        let good = report(vec![caught.clone(), awaited]);
         assert!(good.is_good());
         assert!(good.table().ends_with(
             "2 planted: 1 caught, 1 awaited, 0 escaped, 0 untried; without them 60 worlds held and 2 tests passed"

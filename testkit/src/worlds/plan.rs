@@ -1,5 +1,5 @@
 //! What a world is made of: who is there, what they have, what goes wrong and when. A plan is data; a seed draws one
-//! ([`draw`](super::draw)).
+//! (`draw`).
 
 use super::{
     blocks::Branch,

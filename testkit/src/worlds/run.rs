@@ -97,7 +97,7 @@ fn finish(world: &mut World) {
     let late: Vec<_> = travellers.iter().copied().filter(|index| !world.has_arrived(*index)).collect();
     world.with_judge(|nodes, judge| {
         judge.told("K01", at, step, Ok(step));
-        judge.close(at, step, nodes, goal, &late, &travellers);
+        judge.close(at, step, nodes, goal, (&late, &travellers));
     });
     world.wind_up();
     world.with_judge(|nodes, judge| judge.drained(at, step, nodes, goal));

@@ -25,7 +25,7 @@ impl PeerMachine {
             rests_until: rests.into_iter().flatten().max(),
             longest_rest: patience::LONGEST_PARK,
             patience: patience::LEASH.saturating_mul(lanes),
-            rescue: is_reliable.then(|| patience::LEASH.saturating_mul(3) / 2),
+            rescue: patience::LEASH.saturating_mul(3).checked_div(2).filter(|_| is_reliable),
         }
     }
 }

@@ -297,8 +297,7 @@ impl Judge {
         step: u64,
         nodes: &[Node],
         goal: BlockRef,
-        late: &[NodeIndex],
-        travellers: &[NodeIndex],
+        (late, travellers): (&[NodeIndex], &[NodeIndex]),
     ) {
         for node in nodes {
             if node.acts > 0 || (node.epoch > 0 && node.habit.is_of_nature()) {
