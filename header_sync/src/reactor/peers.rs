@@ -61,9 +61,14 @@ impl Peer {
         self.failures = 0;
     }
 
-    /// It did not deliver, or delivered nothing of use: others go first, and it rests.
+    /// Its order brought no page.
     pub(super) fn failed(&mut self, now: Instant) {
         self.ordered_at = None;
+        self.disappointed(now);
+    }
+
+    /// It did not deliver, or delivered nothing of use: others go first, and it rests. An order that is out stays out.
+    pub(super) fn disappointed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.rest(now + rest_after(self.failures));
     }
@@ -195,5 +200,23 @@ mod tests {
                 prop_assert_eq!(peers.advertised(), &recount);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_brought_nothing_of_use_is_asked_one_thing_at_a_time_still() {
+        let now = tokio::time::Instant::now().into_std();
+        let (mut peers, session) = (Peers::default(), Fence::mint());
+        peers.join(session, PeerId::new([1; 32]));
+        let peer = peers.get_mut(session).unwrap();
+        peer.ordered(now);
+        peer.disappointed(now);
+        assert!(!peer.is_free(now + rest_after(2)), "its order is out, whatever its last headers were worth");
+        peer.failed(now);
+        assert!(!peer.is_free(now) && peer.is_free(now + rest_after(2)));
     }
 }

@@ -416,7 +416,7 @@ impl State {
     fn fruitless(&mut self, now: Instant, deliverers: BTreeSet<Fence>) {
         for session in deliverers {
             if let Some(peer) = self.peers.get_mut(session) {
-                peer.failed(now);
+                peer.disappointed(now);
             }
         }
     }
