@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a plan without members is no plan")]
 
+use std::time::Duration;
 use zakura_header_sync::chain::Height;
 use zakura_testkit::{
     sim::NodeIndex,
@@ -32,22 +33,26 @@ fn another_order_of_events_ends_on_the_same_chain() {
     }
 }
 
-/// I-G1: a pool that takes a thousand times as long brings back what is about sessions, paths and chains that are gone.
+/// I-G1: stores that take seconds bring back what is about sessions, paths and chains that are gone.
 #[test]
 fn what_comes_back_late_changes_nothing() {
     const SLOW_UNTIL: u64 = 40_000_000_000;
     let (mut late, mut stale) = (0, 0);
-    for number in 0..64 {
-        let mut plan = Plan::draw(number, Size { faults: 20, ..SMALL });
-        plan.faults.insert(0, (0, Fault::Slow(SUBJECT, 1_000)));
-        plan.faults.push((SLOW_UNTIL, Fault::Slow(SUBJECT, 1)));
+    for number in 0..16 {
+        let mut plan = Plan::draw(number, Size { faults: 14, ..SMALL });
+        for member in (0..).map(NodeIndex).take(plan.members.len()) {
+            plan.faults.push((0, Fault::SlowStore(member, Duration::from_secs(4))));
+            plan.faults.push((0, Fault::Slow(member, 30)));
+            plan.faults.push((SLOW_UNTIL, Fault::SlowStore(member, Duration::ZERO)));
+            plan.faults.push((SLOW_UNTIL, Fault::Slow(member, 1)));
+        }
         plan.faults.sort_by_key(|(at, _)| *at);
         let report = run(plan);
         assert_eq!(report.breaches, [], "plan {number}");
         let times = checked(&report, "I-G1");
         (late, stale) = (late + u64::from(times > 0), stale + times);
     }
-    assert!(late >= 4, "{stale} results came too late in {late} of 64 worlds: too few to show anything");
+    assert!(late >= 8, "{stale} results came too late in {late} of 16 worlds: too few to show anything");
 }
 
 /// How often an invariant had something to look at.
@@ -97,6 +102,17 @@ fn one_honest_peer_is_enough_in_time() {
             millis(took),
             millis(alone.virtual_time)
         );
+    }
+}
+
+/// Seeds found, by I-V3, that one failure of our own store gave the only place for tips to a tip that somebody invented, and
+/// kept the true one away for a minute. (In header sync's own tests:
+/// `a_store_that_fails_once_loses_the_true_tip_for_a_moment_only`.)
+#[test]
+fn a_disk_that_fails_once_costs_no_minute() {
+    for seed in [237, 360, 722, 745] {
+        let report = run(Plan::draw(seed, SMALL));
+        assert_eq!(report.breaches, [], "seed {seed}");
     }
 }
 

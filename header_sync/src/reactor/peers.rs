@@ -178,6 +178,19 @@ mod tests {
         BlockRef { height: Height::new(number.into()).unwrap(), hash: BlockHash([number; 32]) }
     }
 
+    #[test]
+    fn who_brought_nothing_of_use_is_asked_one_thing_at_a_time_still() {
+        let now = tokio::time::Instant::now().into_std();
+        let (mut peers, session) = (Peers::default(), Fence::mint());
+        peers.join(session, PeerId::new([1; 32]));
+        let peer = peers.get_mut(session).unwrap();
+        peer.ordered(now);
+        peer.disappointed(now);
+        assert!(!peer.is_free(now + rest_after(2)), "its order is out, whatever its last headers were worth");
+        peer.failed(now);
+        assert!(!peer.is_free(now) && peer.is_free(now + rest_after(2)));
+    }
+
     proptest! {
         #[test]
         fn the_tips_are_those_of_a_recount(steps in prop::collection::vec((0_usize..6, 0_u8..4, 0_u8..4), 0..80)) {
@@ -200,23 +213,5 @@ mod tests {
                 prop_assert_eq!(peers.advertised(), &recount);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_brought_nothing_of_use_is_asked_one_thing_at_a_time_still() {
-        let now = tokio::time::Instant::now().into_std();
-        let (mut peers, session) = (Peers::default(), Fence::mint());
-        peers.join(session, PeerId::new([1; 32]));
-        let peer = peers.get_mut(session).unwrap();
-        peer.ordered(now);
-        peer.disappointed(now);
-        assert!(!peer.is_free(now + rest_after(2)), "its order is out, whatever its last headers were worth");
-        peer.failed(now);
-        assert!(!peer.is_free(now) && peer.is_free(now + rest_after(2)));
     }
 }

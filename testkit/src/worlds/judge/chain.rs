@@ -41,7 +41,8 @@ fn end_of(branch: &Branch, tip: Height) -> Option<Reference> {
     (last.at.height <= tip).then_some(Reference { best: last.at, work: last.total })
 }
 
-/// I-C1: what is committed grows by what continues it and links, and goes back only if the chain changed under it.
+/// I-C1: what is committed grows by what continues it and links, goes back only if the chain changed under it, and each body
+/// is its header's.
 pub(super) fn commits_extend(sight: &mut Sight<'_>) -> Finding {
     let store = &sight.node.store;
     let committed = store.acknowledged();
@@ -53,14 +54,14 @@ pub(super) fn commits_extend(sight: &mut Sight<'_>) -> Finding {
     if store.hash_at(committed.height) != Some(committed.hash) {
         return Err(format!("{} committed {committed}, which is not on its chain", sight.node.index));
     }
-    let from = committed.height.min(before.height).saturating_sub(1);
-    store.check(from).map_err(|fault| format!("{}: {fault}", sight.node.index))?;
     if let Some(foul) = store.foul() {
         return Err(format!(
             "{} committed another body than the header of {foul} asks for",
             sight.node.index
         ));
     }
+    let from = committed.height.min(before.height).saturating_sub(1);
+    store.check(from).map_err(|fault| format!("{}: {fault}", sight.node.index))?;
     Ok(1)
 }
 
