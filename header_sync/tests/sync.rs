@@ -81,15 +81,18 @@ async fn a_branch_with_more_work_is_followed() {
 #[tokio::test(start_paused = true)]
 async fn our_own_store_out_of_order_is_retried_and_nobodys_fault() {
     let chain = grow(&genesis(), 300, 1, 1);
-    let toy = Toy::new(&genesis());
-    toy.out_of_order.store(2, Ordering::SeqCst);
-    let node = Node::new(1, toy);
-    let server = Node::new(2, Toy::new(&chain));
-    let (_here, _there) = node.join(&server);
-    node.wait("held up", |status| status.local_fault.is_some()).await;
-    node.reach(tip(&chain)).await;
-    node.wait("free again", |status| status.local_fault.is_none()).await;
-    assert_eq!(node.handle.status().convictions, []);
+    let by_segments = vec![block(&chain, 100), block(&chain, 300)];
+    for anchors in [vec![], by_segments] {
+        let toy = Toy::with_anchors(&genesis(), anchors);
+        toy.out_of_order.store(2, Ordering::SeqCst);
+        let node = Node::new(1, toy);
+        let server = Node::new(2, Toy::new(&chain));
+        let (_here, _there) = node.join(&server);
+        node.wait("held up", |status| status.local_fault.is_some()).await;
+        node.reach(tip(&chain)).await;
+        node.wait("free again", |status| status.local_fault.is_none()).await;
+        assert_eq!(node.handle.status().convictions, []);
+    }
 }
 
 #[tokio::test(start_paused = true)]

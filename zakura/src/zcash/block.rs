@@ -252,6 +252,15 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_that_the_header_does_not_commit_to_is_refused() {
+        for network in Network::ALL {
+            let mut raw = network.genesis().to_vec();
+            *raw.last_mut().unwrap() ^= 1;
+            assert_eq!(check_body(network, &raw, 0), Err(BodyReject::MerkleMismatch), "another lock time");
+        }
+    }
+
+    #[test]
     fn structure_comes_before_the_merkle_root() {
         let network = Network::Regtest;
         let genesis = network.genesis();

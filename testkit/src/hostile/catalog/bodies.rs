@@ -22,10 +22,11 @@ pub(super) fn acts() -> Vec<Act> {
         run,
     };
     vec![
-        act("bodies/altered", "threats BS04", "one bit of the coinbase is flipped", WRONG, |scene| {
+        // Only the merkle root tells: the lock time stands before expiry, balance and three empty lists.
+        act("bodies/altered", "threats BS04", "the coinbase has another lock time", WRONG, |scene| {
             Box::pin(delivers(scene, |raw| {
-                let middle = raw.len() / 2;
-                raw.get_mut(middle).into_iter().for_each(|byte| *byte ^= 1);
+                let lock_time = raw.len().saturating_sub(4 + 4 + 8 + 3);
+                raw.get_mut(lock_time).into_iter().for_each(|byte| *byte ^= 1);
             }))
         }),
         act("bodies/truncated", "threats BS04", "the last byte is missing", WRONG, |scene| {
