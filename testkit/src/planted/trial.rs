@@ -212,6 +212,9 @@ impl Trial<'_> {
         }
         let failed = ended.out.lines().filter_map(|line| line.strip_suffix(" ... FAILED"));
         let failed: Vec<_> = failed.filter_map(|line| line.strip_prefix("test ")).collect();
+        if failed.is_empty() {
+            return Err(format!("`{test}` came to no verdict: {}", ended.tail()));
+        }
         Ok(Verdict::Caught { by: test.to_owned(), seen: failed.join(", "), worlds: None })
     }
 }

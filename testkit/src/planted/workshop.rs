@@ -198,3 +198,75 @@ fn below(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A house of one file, below a repository of its own, and a patch for it.
+    fn house() -> (tempfile::TempDir, PathBuf) {
+        let house = tempfile::tempdir().unwrap();
+        let at = house.path();
+        assert!(Command::new("git").args(["init", "-q"]).current_dir(at).status().unwrap().success());
+        fs::create_dir(at.join("src")).unwrap();
+        fs::write(at.join("src/a"), "one\ntwo\nthree\n").unwrap();
+        fs::write(at.join(".gitignore"), "/target\n").unwrap();
+        let patch = at.join("target/a.patch");
+        fs::create_dir(at.join("target")).unwrap();
+        fs::write(&patch, "--- a/src/a\n+++ b/src/a\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n").unwrap();
+        (house, patch)
+    }
+
+    #[test]
+    fn a_patch_changes_the_copy_and_the_next_look_takes_it_away() {
+        let (house, patch) = house();
+        let workshop = Workshop::open(house.path(), &house.path().join("target"), None).unwrap();
+        let copy = || fs::read_to_string(workshop.sources().join("src/a")).unwrap();
+        assert_eq!(applies(house.path(), &patch), Ok(()));
+        workshop.plant(&patch).unwrap();
+        assert_eq!(copy(), "one\n2\nthree\n");
+        workshop.plant(&patch).unwrap();
+        workshop.refresh().unwrap();
+        assert_eq!(copy(), "one\ntwo\nthree\n");
+        assert_eq!(fs::read_to_string(house.path().join("src/a")).unwrap(), copy());
+
+        fs::write(house.path().join("src/a"), "one\nzwei\nthree\n").unwrap();
+        assert!(applies(house.path(), &patch).is_err());
+        assert!(workshop.plant(&patch).unwrap_err().contains("does not apply"));
+        fs::rename(house.path().join("src/a"), house.path().join("src/b")).unwrap();
+        workshop.refresh().unwrap();
+        assert!(!workshop.sources().join("src/a").exists() && workshop.sources().join("src/b").exists());
+    }
+
+    #[test]
+    fn what_is_built_comes_along_with_its_age_and_without_programs() {
+        let (house, patch) = house();
+        let (target, built) = (house.path().join("target"), house.path().join("target/debug"));
+        fs::create_dir_all(built.join("deps")).unwrap();
+        for file in ["liba.rlib", "a-program"] {
+            fs::write(built.join("deps").join(file), "built").unwrap();
+        }
+        let age = fs::metadata(house.path().join("src/a")).unwrap().modified().unwrap();
+        let workshop = Workshop::open(house.path(), &target, Some(&built)).unwrap();
+        let modified = |file: &Path| fs::metadata(file).unwrap().modified().unwrap();
+        let deps = workshop.target().join("debug/deps");
+        assert_eq!(modified(&deps.join("liba.rlib")), modified(&built.join("deps/liba.rlib")));
+        assert!(!deps.join("a-program").exists());
+        assert_eq!(modified(&workshop.sources().join("src/a")), age);
+        // What is planted, and what comes back after it, is newer than what was built of it.
+        workshop.plant(&patch).unwrap();
+        assert!(modified(&workshop.sources().join("src/a")) > age);
+        workshop.refresh().unwrap();
+        assert!(modified(&workshop.sources().join("src/a")) > age);
+    }
+
+    #[test]
+    fn a_workshop_has_one_master_at_a_time() {
+        let (house, _) = house();
+        let open = || Workshop::open(house.path(), &house.path().join("target"), None);
+        let first = open().unwrap();
+        assert!(open().unwrap_err().contains("in use"));
+        drop(first);
+        drop(open().unwrap());
+    }
+}
