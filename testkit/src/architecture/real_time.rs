@@ -5,12 +5,13 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 43] = [
+const REAL_TIME: [(&str, &str); 44] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
     ("header_sync/tests/sync.rs", THREADS),
     ("testkit/src/planted/child.rs", "programs that are ended when they take too long"),
+    ("testkit/src/planted/workshop.rs", "git, in a process of its own"),
     ("testkit/tests/adversity.rs", NODES),
     ("testkit/tests/discovery.rs", NODES),
     ("testkit/tests/hostile_bodies.rs", HOSTILE),
