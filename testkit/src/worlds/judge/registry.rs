@@ -89,7 +89,7 @@ pub static INVARIANTS: &[Invariant] = &[
     new("I-R1", Step, "what is reserved is the sum of reservations", Look::Books(memory::conserved)),
     new("I-R2", Step, "what is asked for keeps its limit", Look::Turn(memory::within_limits)),
     new("I-R3", Step, "everything keeps its cap", Look::Turn(memory::keeps_caps)),
-    new("I-R4", Step, "work under way is known", Look::Turn(memory::jobs_are_known)),
+    new("I-R4", Step, "work under way is known", Look::Books(memory::jobs_are_known)),
     new("I-L5", End, "nothing is left when all have gone (and I-R4)", Look::Drained(memory::drained)),
     new("I-G1", Step, "what is stale changes nothing", Look::Turn(fencing::stale_changes_nothing)),
     new("I-G2", Step, "only owners release", Look::Books(fencing::only_owners_release)),
