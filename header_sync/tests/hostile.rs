@@ -6,7 +6,7 @@ mod support;
 use std::{sync::atomic::Ordering, time::Duration};
 use support::{
     peers::{ByHand, Link, Node},
-    toy::{Flaw, Toy, block, flawed, genesis, grow, tip},
+    toy::{Flaw, Toy, block, flawed, genesis, grow, hash, tip},
 };
 use zakura_header_sync::{
     HeaderSyncConfig,
@@ -101,6 +101,56 @@ async fn what_a_silent_peer_owes_comes_from_another() {
     let _there = node.join(&server);
     node.reach(tip(&chain)).await;
     assert_eq!(node.from(server.id), 800);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_holder_of_the_tip_costs_its_patience_and_no_more() {
+    let chain = grow(&genesis(), 800, 1, 1);
+    // The second time the silent peer's order has all the room there is.
+    for staged_headers in [4_000, 300] {
+        let config = HeaderSyncConfig { staged_headers, ..HeaderSyncConfig::recommended() };
+        let node = Node::configured(1, Toy::new(&genesis()), config);
+        let (_link, mut silent) = node.join_by_hand(66);
+        silent.advertise(tip(&chain)).await;
+        asked(&mut silent).await;
+        let since = tokio::time::Instant::now();
+        let server = Node::new(2, Toy::new(&chain));
+        let _there = node.join(&server);
+        node.reach(tip(&chain)).await;
+        assert!(since.elapsed() < Duration::from_secs(6), "{:?} of the page's 30 s", since.elapsed());
+        assert_eq!(node.from(server.id), 800);
+        assert_eq!(convicted(&node), [], "silence is no crime");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tip_of_slow_holders_alone_is_reached() {
+    let chain = grow(&genesis(), 1_500, 1, 1);
+    let node = Node::new(1, Toy::new(&genesis()));
+    let links: Vec<_> = [66, 67].into_iter().map(|id| node.join_by_hand(id)).collect();
+    let (mut held, mut slow) = (vec![], vec![]);
+    for (link, mut peer) in links {
+        peer.advertise(tip(&chain)).await;
+        held.push(link);
+        slow.push(peer);
+    }
+    let serve = slow.into_iter().map(async |mut peer| {
+        loop {
+            let request = asked(&mut peer).await;
+            // Longer than anyone is waited for alone.
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            let known = chain.iter().zip(0..).find(|(raw, _)| hash(raw) == request.locator[0]);
+            let first = known.map_or(0, |(_, at)| at) + 1;
+            let count = (chain.len() - first).min(request.max_count as usize);
+            peer.say(Message::Headers(page(&request, &chain, first, count))).await;
+        }
+    });
+    tokio::select! {
+        biased;
+        () = node.reach(tip(&chain)) => {}
+        _ = futures::future::join_all(serve) => unreachable!("they serve for ever"),
+    }
+    assert_eq!(convicted(&node), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,10 @@ const LONG_REFUSAL: Duration = Duration::from_secs(3_600);
 /// Queries with the store at once: peers that ask must not crowd out our own checks and batches from the work pool.
 const MAX_SERVING: usize = 8;
 
+/// A holder of a tip that has not answered in this part of a page's time is waited for no longer: another is asked beside it
+/// (5 s of wire 7.2's 30). Stops silent peers from delaying the tip by a page's time each.
+const HEDGE_SHARE: u32 = 6;
+
 /// What the shell has to do.
 #[derive(Debug)]
 pub(super) enum Effect {
@@ -88,7 +92,12 @@ impl State {
             view,
             peers: Peers::default(),
             segments: Segments::new(queue, view.finalized, header_bytes, config),
-            targets: Targets::new(config.max_targets.max(1), config.staged_headers.max(1), page),
+            targets: Targets::new(
+                config.max_targets.max(1),
+                config.staged_headers.max(1),
+                page,
+                config.page_timeout / HEDGE_SHARE,
+            ),
             ledger: Ledger::default(),
             storing: None,
             store_failures: 0,
@@ -146,32 +155,21 @@ impl State {
         now: Instant,
         session: Fence,
         fence: Fence,
-        (ancestor, headers, complete): (BlockRef, Vec<Received>, bool),
+        page: (BlockRef, Vec<Received>, bool),
     ) {
         let Some(from) = self.deliverer(session) else { return };
         if let Some(peer) = self.peers.get_mut(session) {
             peer.delivered(now);
         }
-        if let Some((_, target)) = self.targets.answered(fence) {
-            Targets::extend(target, from, ancestor, headers, complete);
-        }
+        self.targets.page(fence, from, page);
     }
 
     pub(super) fn failed(&mut self, now: Instant, session: Fence, fence: Fence, why: Failure) {
         if let Some(peer) = self.peers.get_mut(session) {
             peer.failed(now);
         }
-        let Some((tip, target)) = self.targets.answered(fence) else { return };
-        let continued = target.path.is_some();
-        match why {
-            Failure::TimedOut | Failure::Unable => {}
-            // Somebody led us astray, or the server's chain changed under us: begin again at our own chain.
-            Failure::NoIntersection if continued => self.targets.restart(&tip),
-            // It knows its tip no more, or forks below our finalized floor. It speaks for itself: others may lead there.
-            Failure::TargetNotRetained | Failure::NoIntersection => {
-                self.targets.disown(&tip, session);
-                self.peers.disown(session, tip);
-            }
+        if let Some(tip) = self.targets.failed(fence, why) {
+            self.peers.disown(session, tip);
         }
     }
 
@@ -430,7 +428,7 @@ impl State {
                     .min_by_key(|(_, peer)| peer.rank())
                     .map(|(it, _)| it)
             };
-            let Some((session, order)) = self.targets.poll_order(&self.view, chain, best) else { break };
+            let Some((session, order)) = self.targets.poll_order(now, &self.view, chain, best) else { break };
             if let Some(peer) = self.peers.get_mut(session) {
                 peer.ordered(now);
             }

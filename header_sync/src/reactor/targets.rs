@@ -1,12 +1,17 @@
 //! Tips that are followed: one path of headers each, from our chain towards the tip.
 
+mod orders;
+mod path;
 #[cfg(feature = "simulation")]
 mod probe;
 
-use super::staging::{Deliverer, Staged};
+pub(super) use self::path::{Job, Need, Path};
+
+use self::orders::{Orders, Out};
+use super::staging::Deliverer;
 use crate::{
-    chain::{BlockHash, BlockRef, Height, Work},
-    machine::{Order, Received, rest_after},
+    chain::{BlockHash, BlockRef, Height},
+    machine::{Failure, Order, Received},
     ports::{HeaderChain, HeaderView},
     wire::MAX_LOCATOR,
 };
@@ -28,136 +33,23 @@ const _: () = assert!(LOCATOR_OFFSETS.len() < MAX_LOCATOR);
 /// Refused tips remembered: each costs one request to be refused again, so forgetting one is harmless.
 const MAX_REFUSED: usize = 256;
 
-/// An order that is out.
-#[derive(Debug, Clone, Copy)]
-struct Out {
-    fence: Fence,
-    session: Fence,
-    count: usize,
-}
-
-/// Work under way on a path's headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Job {
-    /// Weighing the chain that the path would replace, as of this tip of ours.
-    Weigh(BlockRef),
-    /// Checking this many headers after the checked ones.
-    Check(usize),
-    /// Storing this many headers from the front.
-    Store(usize),
-}
-
-/// Headers on the way to a target.
-#[derive(Debug)]
-pub(super) struct Path {
-    pub(super) staged: Staged,
-    /// Whether the last header is the target.
-    pub(super) complete: bool,
-    /// Work of our chain above the path's parent, as of our tip then.
-    rival: Option<(BlockRef, Work)>,
-    job: Option<(Fence, Job)>,
-    /// How often in a row the store could not say.
-    put_off: u32,
-    not_before: Option<Instant>,
-}
-
-/// What a path needs next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    /// More headers, or the end of its job.
-    Nothing,
-    /// To know what it has to beat.
-    Weighing,
-    /// Proof of its claimed work.
-    Checking,
-    /// The store.
-    Storing(usize),
-    /// Nothing any more: it leads to no better chain.
-    Giving,
-}
-
-impl Path {
-    const fn new(parent: BlockRef) -> Self {
-        Self {
-            staged: Staged::new(parent),
-            complete: false,
-            rival: None,
-            job: None,
-            put_off: 0,
-            not_before: None,
-        }
-    }
-
-    /// What to do with it. A path that continues our tip is proved and stored as it comes. A branch first has to claim more
-    /// work than what it would replace, then to prove it: nothing of it is stored before.
-    fn need(&self, tip: BlockRef) -> Need {
-        let (len, checked) = (self.staged.len(), self.staged.checked());
-        if self.job.is_some() || len == 0 {
-            return Need::Nothing;
-        }
-        if self.staged.parent() == tip {
-            return if checked > 0 { Need::Storing(checked) } else { Need::Checking };
-        }
-        match self.rival {
-            Some((as_of, rival)) if as_of == tip => match self.staged.work() > rival {
-                true if checked < len => Need::Checking,
-                true => Need::Storing(len),
-                false if self.complete => Need::Giving,
-                false => Need::Nothing,
-            },
-            Some(_) | None => Need::Weighing,
-        }
-    }
-
-    pub(super) fn start(&mut self, job: Job) -> Fence {
-        let ticket = Fence::mint();
-        self.job = Some((ticket, job));
-        ticket
-    }
-
-    fn finish(&mut self, ticket: Fence) -> Option<Job> {
-        self.job.take_if(|(current, _)| *current == ticket).map(|(_, job)| job)
-    }
-
-    /// The store cannot say now: this path waits, the others do not. Were they to wait too, one header from the future, which
-    /// is nobody's proven fault, would hold up the whole chain.
-    pub(super) fn put_off(&mut self, now: Instant) {
-        self.put_off = self.put_off.saturating_add(1);
-        self.not_before = Some(now + rest_after(self.put_off));
-    }
-
-    /// The store has taken the first `count` headers; says who delivered how many of them.
-    pub(super) fn taken(&mut self, count: usize) -> Vec<(Deliverer, usize)> {
-        (self.put_off, self.not_before) = (0, None);
-        self.staged.drop_front(count)
-    }
-
-    fn rests(&self, now: Instant) -> bool {
-        self.not_before.is_some_and(|until| now < until)
-    }
-
-    /// Whether it was weighed against a chain that is not ours any more.
-    pub(super) fn is_outweighed(&self, tip: BlockRef) -> bool {
-        self.rival.is_none_or(|(as_of, _)| as_of != tip)
-    }
-
-    pub(super) const fn weighed(&mut self, as_of: BlockRef, rival: Work) {
-        self.rival = Some((as_of, rival));
-    }
-}
-
 /// One tip that is followed.
 #[derive(Debug)]
 pub(super) struct Target {
     /// Sessions that advertise it or did since it is followed.
     holders: BTreeSet<Fence>,
-    order: Option<Out>,
+    orders: Orders,
     pub(super) path: Option<Path>,
 }
 
 impl Target {
     const fn is_idle(&self) -> bool {
-        self.order.is_none() && self.path.is_none()
+        self.orders.is_empty() && self.path.is_none()
+    }
+
+    /// Whether somebody should be asked for its next headers.
+    fn is_hungry(&self) -> bool {
+        !self.orders.is_waiting() && !self.path.as_ref().is_some_and(|path| path.complete)
     }
 
     /// Whether the store could not say and nobody works on it now: it may be a while.
@@ -180,11 +72,13 @@ pub(super) struct Targets {
     max_open: usize,
     max_staged: usize,
     page: usize,
+    /// How long one holder of a tip is waited for before another is asked too.
+    patience: Duration,
 }
 
 impl Targets {
-    pub(super) const fn new(max_open: usize, max_staged: usize, page: usize) -> Self {
-        Self { open: BTreeMap::new(), refused: BTreeMap::new(), max_open, max_staged, page }
+    pub(super) const fn new(max_open: usize, max_staged: usize, page: usize, patience: Duration) -> Self {
+        Self { open: BTreeMap::new(), refused: BTreeMap::new(), max_open, max_staged, page, patience }
     }
 
     /// Brings the set up to date: `has` says whether our chain has a block, `advertised` are the sessions that lead to each tip
@@ -215,7 +109,10 @@ impl Targets {
             }
             let followed = below.is_none_or(|below| tip.height < below) && !self.refused.contains_key(tip);
             if followed && !has(&tip.hash) && self.has_place(now, sessions.len(), held_by) {
-                self.open.insert(*tip, Target { holders: sessions.clone(), order: None, path: None });
+                self.open.insert(
+                    *tip,
+                    Target { holders: sessions.clone(), orders: Orders::default(), path: None },
+                );
             }
         }
     }
@@ -246,52 +143,83 @@ impl Targets {
     /// The next order to give and whom to: `choose` picks the session among a target's holders.
     pub(super) fn poll_order(
         &mut self,
+        now: Instant,
         view: &HeaderView,
         chain: &dyn HeaderChain,
         mut choose: impl FnMut(&BTreeSet<Fence>) -> Option<Fence>,
     ) -> Option<(Fence, Order)> {
-        let reserved: usize = self.open.values().filter_map(|target| target.order).map(|out| out.count).sum();
-        let room = self.max_staged.saturating_sub(self.staged().saturating_add(reserved));
-        let waits = |target: &Target| {
-            target.order.is_none() && !target.path.as_ref().is_some_and(|path| path.complete)
-        };
+        self.open.values_mut().for_each(|target| target.orders.lapse(now, self.patience));
         // All that wait share the room: sixteen tips get pages of 250, one gets its full page (wire 7.2).
-        let waiting = self.open.values().filter(|target| waits(target)).count();
-        let count = room.min(self.page).min(room.checked_div(waiting)?.max(1));
+        let hungry = self.open.values().filter(|target| target.is_hungry()).count();
+        let room = self.room();
+        let count = room.min(self.page).min(room.checked_div(hungry)?.max(1));
         if count == 0 {
             return None;
         }
-        self.open.iter_mut().filter(|(_, target)| waits(target)).find_map(|(tip, target)| {
+        self.open.iter_mut().filter(|(_, target)| target.is_hungry()).find_map(|(tip, target)| {
             let session = choose(&target.holders)?;
-            let continued = target.path.as_ref().and_then(|path| path.staged.tip());
-            let locator = continued.map_or_else(|| locator(view, chain), |last| vec![last]);
-            let fence = Fence::mint();
-            target.order = Some(Out { fence, session, count });
+            let continues = target.path.as_ref().and_then(|path| path.staged.tip());
+            let locator = continues.map_or_else(|| locator(view, chain), |last| vec![last]);
+            let fence = target.orders.give(now, session, count, continues);
             let max_count = u32::try_from(count).unwrap_or(u32::MAX);
             Some((session, Order { fence, target: *tip, locator, max_count }))
         })
     }
 
-    /// The target whose order this is; the order is over.
-    pub(super) fn answered(&mut self, fence: Fence) -> Option<(BlockRef, &mut Target)> {
-        let is_it = |target: &Target| target.order.is_some_and(|out| out.fence == fence);
-        let (tip, target) = self.open.iter_mut().find(|(_, target)| is_it(target))?;
-        target.order = None;
-        Some((*tip, target))
+    /// Headers for which there is room, beyond those that are staged or waited for.
+    fn room(&self) -> usize {
+        let reserved: usize = self.open.values().map(|target| target.orders.reserved()).sum();
+        self.max_staged.saturating_sub(self.staged().saturating_add(reserved))
     }
 
-    /// Puts a page on its path.
-    pub(super) fn extend(
-        target: &mut Target,
+    /// The order with this fence, which is over, and the tip that it led to.
+    fn answered(&mut self, fence: Fence) -> Option<(BlockRef, Out)> {
+        self.open.iter_mut().find_map(|(tip, target)| Some((*tip, target.orders.answered(fence)?)))
+    }
+
+    /// An order brought a page: it goes on its path, as far as there is room. Who was asked for the same headers is waited for
+    /// no longer.
+    pub(super) fn page(
+        &mut self,
+        fence: Fence,
         from: Deliverer,
-        ancestor: BlockRef,
-        page: Vec<Received>,
-        complete: bool,
+        (ancestor, mut headers, complete): (BlockRef, Vec<Received>, bool),
     ) {
+        let Some((tip, _)) = self.answered(fence) else { return };
+        let room = self.room();
+        let Some(target) = self.open.get_mut(&tip) else { return };
+        let whole = headers.len() <= room;
+        headers.truncate(room);
+        if target.path.is_none() && !whole && headers.is_empty() {
+            return;
+        }
         let path = target.path.get_or_insert_with(|| Path::new(ancestor));
         if path.staged.tip() == Some(ancestor) {
-            path.staged.push(from, page);
-            path.complete = complete;
+            path.staged.push(from, headers);
+            path.complete = complete && whole;
+            target.orders.make_late();
+        }
+    }
+
+    /// An order brought no page. Says which tip its session does not lead to, if that is what it said.
+    pub(super) fn failed(&mut self, fence: Fence, why: Failure) -> Option<BlockRef> {
+        let (tip, out) = self.answered(fence)?;
+        match why {
+            Failure::TimedOut | Failure::Unable => None,
+            // Somebody led us astray, or the server's chain changed under us: begin again at our own chain, unless somebody
+            // else has led on.
+            Failure::NoIntersection if out.continues.is_some() => {
+                let astray = self.path(&tip).is_some_and(|path| path.staged.tip() == out.continues);
+                if astray {
+                    self.restart(&tip);
+                }
+                None
+            }
+            // It knows its tip no more, or forks below our finalized floor. It speaks for itself: others may lead there.
+            Failure::TargetNotRetained | Failure::NoIntersection => {
+                self.disown(&tip, out.session);
+                Some(tip)
+            }
         }
     }
 
@@ -332,7 +260,7 @@ impl Targets {
     /// Drops a target's headers, so that it starts anew from our chain. A page that is under way is of no use then.
     pub(super) fn restart(&mut self, target: &BlockRef) {
         if let Some(target) = self.open.get_mut(target) {
-            (target.path, target.order) = (None, None);
+            (target.path, target.orders) = (None, Orders::default());
         }
     }
 
@@ -357,7 +285,7 @@ impl Targets {
     pub(super) fn leave(&mut self, session: Fence) {
         for target in self.open.values_mut() {
             target.holders.remove(&session);
-            target.order.take_if(|out| out.session == session);
+            target.orders.leave(session);
         }
     }
 
@@ -367,7 +295,7 @@ impl Targets {
     pub(super) fn evict(&mut self, now: Instant, pause: Duration) -> Option<(BlockRef, BTreeSet<Fence>)> {
         let moves = |target: &Target| {
             let path = target.path.as_ref();
-            target.order.is_some() || path.is_some_and(|path| path.job.is_some() || path.rests(now))
+            target.orders.is_waiting() || path.is_some_and(|path| path.job.is_some() || path.rests(now))
         };
         if self.staged() < self.max_staged || self.open.values().any(moves) {
             return None;
@@ -383,10 +311,11 @@ impl Targets {
         Some((longest, deliverers))
     }
 
-    /// When the next refused tip, or a path that was put off, may be tried again.
+    /// When the next refused tip, or a path that was put off, may be tried again, or another holder of a tip be asked.
     pub(super) fn next_retry(&self, now: Instant) -> Option<Instant> {
         let paths = self.open.values().filter_map(|target| target.path.as_ref()?.not_before);
-        self.refused.values().copied().chain(paths).filter(|until| now < *until).min()
+        let lapses = self.open.values().filter_map(|target| target.orders.lapses_at(self.patience));
+        self.refused.values().copied().chain(paths).chain(lapses).filter(|until| now < *until).min()
     }
 
     pub(super) fn staged(&self) -> usize {
@@ -437,6 +366,9 @@ fn locator(view: &HeaderView, chain: &dyn HeaderChain) -> Vec<BlockRef> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::rest_after;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
 
     #[test]
     fn a_tip_that_the_store_puts_off_keeps_no_other_out() {
@@ -446,7 +378,7 @@ mod tests {
         let (early, present) = (tip(9, 1), tip(8, 2));
         let (one, other) = (Fence::mint(), Fence::mint());
         let advertised = BTreeMap::from([(early, BTreeSet::from([one])), (present, BTreeSet::from([other]))]);
-        let mut targets = Targets::new(1, 1_000, 100);
+        let mut targets = Targets::new(1, 1_000, 100, PATIENCE);
         targets.refresh(now, |_| false, &advertised, None);
         assert_eq!(targets.tips(), [early], "the higher of two comes first");
         targets.refresh(now, |_| false, &advertised, None);
@@ -474,7 +406,7 @@ mod tests {
         let (true_tip, invented) = (tip(8, 1), tip(5_000, 2));
         let sessions = |count| (0..count).map(|_| Fence::mint()).collect::<BTreeSet<_>>();
         let advertised = BTreeMap::from([(true_tip, sessions(5)), (invented, sessions(1))]);
-        let mut targets = Targets::new(1, 1_000, 100);
+        let mut targets = Targets::new(1, 1_000, 100, PATIENCE);
         targets.refresh(now, |_| false, &advertised, None);
         assert_eq!(targets.tips(), [true_tip]);
         targets.open.get_mut(&true_tip).unwrap().path.insert(Path::new(tip(0, 0))).put_off(now);
@@ -488,8 +420,8 @@ mod tests {
     fn a_result_for_a_path_that_was_dropped_is_not_applied() {
         let now = tokio::time::Instant::now().into_std();
         let tip = |fill| BlockRef { height: Height::GENESIS, hash: BlockHash([fill; 32]) };
-        let mut targets = Targets::new(4, 1_000, 100);
-        let target = |path| Target { holders: BTreeSet::new(), order: None, path };
+        let mut targets = Targets::new(4, 1_000, 100, PATIENCE);
+        let target = |path| Target { holders: BTreeSet::new(), orders: Orders::default(), path };
         targets.open.insert(tip(1), target(Some(Path::new(tip(0)))));
         let start = |targets: &mut Targets| {
             let path = targets.open.get_mut(&tip(1)).unwrap().path.get_or_insert_with(|| Path::new(tip(0)));

@@ -4,9 +4,9 @@ use super::{Job, Targets};
 use zakura_transport::{Fence, routine::Recount};
 
 impl Targets {
-    /// Headers that orders are out for.
+    /// Headers that are waited for.
     pub(in crate::reactor) fn ordered(&self) -> usize {
-        self.open.values().filter_map(|target| target.order).map(|out| out.count).sum()
+        self.open.values().map(|target| target.orders.reserved()).sum()
     }
 
     /// Tips that are followed, and tips that are refused.
@@ -19,8 +19,8 @@ impl Targets {
         let paths = || self.open.values().filter_map(|target| target.path.as_ref());
         let delivered = paths().map(|path| path.staged.delivered()).sum();
         let overdone = paths().filter(|path| path.staged.checked() > path.staged.len()).count();
-        let orders = || self.open.values().filter_map(|target| target.order);
-        let carried = orders().filter(|out| busy(out.session)).count();
+        let orders = || self.open.values().flat_map(|target| target.orders.sessions());
+        let carried = orders().filter(|session| busy(*session)).count();
         vec![
             Recount::of("header_sync.staged_headers", self.staged(), delivered),
             Recount::of("header_sync.checked_and_not_staged", overdone, 0),
@@ -48,9 +48,7 @@ impl Targets {
         if self.max_staged <= self.staged().saturating_add(self.ordered()) {
             return 0;
         }
-        let waits = self.open.values().filter(|target| {
-            target.order.is_none() && !target.path.as_ref().is_some_and(|path| path.complete)
-        });
+        let waits = self.open.values().filter(|target| target.is_hungry());
         waits.filter(|target| target.holders.iter().any(|session| is_free(*session))).count()
     }
 }
