@@ -116,6 +116,14 @@ fn a_disk_that_fails_once_costs_no_minute() {
     }
 }
 
+/// A seed in which a node whose clock was hours ahead for a moment took headers that are ahead of everybody's time: the others
+/// do not, rightly, and I-V3 took that for a stand-still.
+#[test]
+fn what_is_ahead_of_everybodys_time_holds_nobody_up() {
+    let report = run(Plan::draw(449, Size { peers: 100, heights: 1_000, ..SMALL }));
+    assert_eq!(report.breaches, []);
+}
+
 /// Only the subject, which syncs, and the last member, which is honest and has everything.
 fn with_the_last_alone(mut plan: Plan) -> Plan {
     let last = NodeIndex(u16::try_from(plan.members.len()).unwrap() - 1);

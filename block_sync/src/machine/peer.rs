@@ -619,6 +619,8 @@ mod tests {
         world.grant(&mut next, 1_000);
         world.guide(Guidance { stalled: true, ..guidance() });
         world.pass(SECOND * 300);
+        // Whatever else wakes it meanwhile.
+        world.machine.handle_timeout(world.now);
         assert_eq!((world.machine.timeouts, world.machine.parks), (0, 0));
         world.guide(guidance());
         world.pass(SECOND);

@@ -1,6 +1,7 @@
 //! Runs a world to its end: a phase in which things go wrong, and one in which whoever can arrive must.
 
 use super::{
+    habits::Habit,
     judge::Breach,
     plan::{Plan, Size},
     world::World,
@@ -14,6 +15,10 @@ const STEPS_PER_INSTANT: u64 = 1_000_000;
 const STEPS: u64 = 4_000_000;
 const STEPS_PER_BLOCK: u64 = 200;
 
+/// How long a world with late peers lives on after everyone has arrived: longer than their answers are late, so that what
+/// comes after its time comes at all.
+const AFTERLIFE: u64 = 45_000_000_000;
+
 /// What came of a world.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -23,7 +28,7 @@ pub struct Report {
     pub digest: String,
     /// Events that happened.
     pub steps: u64,
-    /// Virtual nanoseconds.
+    /// Virtual nanoseconds until everyone had arrived, or until the end if somebody has not.
     pub virtual_time: u64,
     /// What did not hold.
     pub breaches: Vec<Breach>,
@@ -53,6 +58,9 @@ pub fn run(plan: Plan) -> Report {
     let blocks = u64::from(world.plan().trunk().tip().at.height.get());
     let most = STEPS
         .saturating_add(blocks.saturating_mul(STEPS_PER_BLOCK).saturating_mul(world.nodes().len() as u64));
+    let is_late = world.plan().members.iter().any(|member| member.habit == Habit::Late);
+    let afterlife = if is_late { AFTERLIFE } else { 0 };
+    let mut arrived = None;
     let (mut instant, mut here) = (0, 0_u64);
     while world.now() < end && world.judge().breaches().is_empty() && world.step() {
         here = if world.now() == instant { here.saturating_add(1) } else { 0 };
@@ -65,7 +73,10 @@ pub fn run(plan: Plan) -> Report {
             let (at, step) = (world.now(), world.steps());
             world.judge_mut().told("K01", at, step, Err(format!("more than {most} steps")));
         }
-        if world.now() >= last_fault && has_arrived(&world) {
+        if arrived.is_none() && world.now() >= last_fault && has_arrived(&world) {
+            arrived = Some(world.now());
+        }
+        if arrived.is_some_and(|at| world.now() >= at.saturating_add(afterlife)) {
             break;
         }
     }
@@ -75,7 +86,7 @@ pub fn run(plan: Plan) -> Report {
         seed,
         digest: judge.digest(),
         steps: world.steps(),
-        virtual_time: world.now(),
+        virtual_time: arrived.unwrap_or(world.now()),
         breaches: judge.breaches().to_vec(),
         seen: judge.seen().clone(),
         checked: judge.checked().to_vec(),

@@ -263,7 +263,8 @@ impl Judge {
         record.looks = record.looks.saturating_add(u64::from(is_turn));
         let fills = if is_turn { fills(node) } else { Vec::new() };
         let (looks, stands, calm_from) = (record.looks, stands(node), self.calm_from);
-        let mut sight = Sight { at, now, step, node, stands, fills: &fills, record, nodes, calm_from };
+        let best = self.reference.best();
+        let mut sight = Sight { at, now, step, node, stands, fills: &fills, record, nodes, calm_from, best };
         let mut broken = Vec::new();
         for ((number, invariant), checked) in INVARIANTS.iter().enumerate().zip(&mut self.checked) {
             match choose(looks, invariant.look).map(|look| look(&mut sight)) {

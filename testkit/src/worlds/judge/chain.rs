@@ -33,6 +33,11 @@ impl Reference {
         let genesis = Self { best: plan.trunk().tip().at, work: 0 };
         tips.fold(genesis, |best, tip| if tip.work > best.work { tip } else { best })
     }
+
+    /// The block that it picks.
+    pub(super) const fn best(&self) -> BlockRef {
+        self.best
+    }
 }
 
 /// The last block of a branch, up to `tip`.

@@ -64,13 +64,15 @@ pub(super) fn floor_is_rescued(sight: &mut Sight<'_>) -> Finding {
 }
 
 /// I-V3: once nothing goes wrong any more, something is committed at least each minute by whoever is connected to an honest
-/// peer on a good line that has more, until it has arrived.
+/// peer on a good line that has more, until it has arrived. (Whoever has more than what everybody is to arrive at had a
+/// clock that was ahead: its headers are ahead of the others' time.)
 pub(super) fn commits_go_on(sight: &mut Sight<'_>) -> Finding {
     let ours = sight.node.store.acknowledged();
     let able = |fence: &Fence| able_sessions(sight).any(|session| session == *fence);
     let known = sight.record.able.filter(|(fence, _, before)| *before == ours && able(fence));
     let since = known.or_else(|| Some((able_sessions(sight).next()?, sight.at, ours)));
-    sight.record.able = since.filter(|_| sight.at >= sight.calm_from && sight.node.habit == Habit::Honest);
+    let is_on_its_way = sight.node.habit == Habit::Honest && !sight.node.store.reaches(sight.best);
+    sight.record.able = since.filter(|_| sight.at >= sight.calm_from && is_on_its_way);
     let Some((session, since, _)) = sight.record.able else { return Ok(0) };
     if sight.at.saturating_sub(since) > FIRST_COMMIT {
         return Err(format!("{} stays at {ours} beside session {session:?} for a minute", sight.node.index));

@@ -62,6 +62,8 @@ pub(super) struct Sight<'s> {
     pub(super) nodes: &'s [Node],
     /// When the last fault of the plan is over.
     pub(super) calm_from: u64,
+    /// What everybody is to arrive at, by fork choice.
+    pub(super) best: BlockRef,
 }
 
 /// A session that came to an end of its own.
