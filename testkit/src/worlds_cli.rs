@@ -1,9 +1,12 @@
 //! The commands of `zakura-sim` about pure worlds.
 
-use crate::worlds::{
-    Narrow, Only, Plan, Report, Rung, Shrunk, Size, Summary, WALL_LIMIT,
-    judge::{ELSEWHERE, INVARIANTS},
-    run, shrink, sweep,
+use crate::{
+    sim::NodeIndex,
+    worlds::{
+        Narrow, Only, Plan, Report, Rung, Shrunk, Size, Summary, WALL_LIMIT,
+        judge::{ELSEWHERE, INVARIANTS},
+        run, shrink, sweep,
+    },
 };
 use clap::Args;
 use std::{fmt::Write as _, time::Duration};
@@ -107,6 +110,9 @@ pub struct ReplayArgs {
     size: SizeArgs,
     #[command(flatten)]
     narrow: NarrowArgs,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Makes a pure world that fails smaller.
@@ -121,6 +127,9 @@ pub struct ShrinkArgs {
     size: SizeArgs,
     #[command(flatten)]
     narrow: NarrowArgs,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 impl SweepArgs {
@@ -245,9 +254,13 @@ impl ReplayArgs {
     ///
     /// The same, if an invariant did not hold.
     pub fn run(&self) -> Result<String, String> {
-        let plan = Plan::draw(self.seed, self.size.size()).narrowed(&self.narrow.narrow());
+        let (size, narrow) = (self.size.size(), self.narrow.narrow());
+        let plan = Plan::draw(self.seed, size).narrowed(&narrow);
         let report = run(plan.clone());
-        let text = told(&plan, &report);
+        let text = match self.json {
+            true => told_in_json(&plan, &report, &replay(self.seed, size, &narrow)).to_string(),
+            false => told(&plan, &report),
+        };
         if report.breaches.is_empty() { Ok(text) } else { Err(text) }
     }
 }
@@ -266,20 +279,23 @@ impl ShrinkArgs {
         let Some(Shrunk { size, narrow, plan, report, tried, .. }) = shrunk else {
             return Err(format!("the world of seed {} holds every invariant: nothing to shrink", self.seed));
         };
+        let see = replay(self.seed, size, &narrow);
+        if self.json {
+            let mut object = told_in_json(&plan, &report, &see);
+            object["tried"] = tried.into();
+            object["before"] = serde_json::json!({ "faults": faults, "connections": dials });
+            return Ok(object.to_string());
+        }
         let mut out = told(&plan, &report);
         line(&mut out, &format!("{tried} worlds tried; {faults} faults became {}:", plan.faults.len()));
         for (at, fault) in &plan.faults {
             line(&mut out, &format!("  at {} ms {fault:?}", at / 1_000_000));
         }
         line(&mut out, &format!("{dials} connections became {}:", plan.dials.len()));
-        for (from, to) in &plan.dials {
-            let habit = |index: &crate::sim::NodeIndex| {
-                plan.members.get(usize::from(index.0)).map(|member| member.habit.to_string())
-            };
-            let names = habit(from).zip(habit(to)).unwrap_or_default();
-            line(&mut out, &format!("  {from} ({}) dials {to} ({})", names.0, names.1));
+        for (from, to) in connections(&plan) {
+            line(&mut out, &format!("  {from} dials {to}"));
         }
-        line(&mut out, &format!("see it: {}", replay(self.seed, size, &narrow)));
+        line(&mut out, &format!("see it: {see}"));
         Ok(out)
     }
 }
@@ -298,7 +314,70 @@ pub(crate) fn told(plan: &Plan, report: &Report) -> String {
     out
 }
 
+/// The same as one JSON object, with what goes wrong, who is connected to whom, and the command that shows it.
+fn told_in_json(plan: &Plan, report: &Report, replay: &str) -> serde_json::Value {
+    let tail: Vec<_> = report
+        .tail
+        .iter()
+        .map(|(at, event)| serde_json::json!({ "us": at / 1_000, "event": event }))
+        .collect();
+    let faults = plan.faults.iter();
+    let faults: Vec<_> = faults
+        .map(|(at, fault)| serde_json::json!({ "ms": at / 1_000_000, "fault": format!("{fault:?}") }))
+        .collect();
+    serde_json::json!({
+        "seed": report.seed,
+        "trace": report.digest,
+        "events": report.steps,
+        "virtual_ms": report.virtual_time / 1_000_000,
+        "limits": [format!("{:?}", plan.config.0), format!("{:?}", plan.config.1)],
+        "breaches": report.breaches.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "tail": tail,
+        "faults": faults,
+        "connections": connections(plan).collect::<Vec<_>>(),
+        "replay": replay,
+    })
+}
+
+/// Who dials whom, each with its habit.
+fn connections(plan: &Plan) -> impl Iterator<Item = (String, String)> {
+    let name = |index: NodeIndex| {
+        let habit = plan.member(index).map(|member| member.habit.to_string()).unwrap_or_default();
+        format!("{index} ({habit})")
+    };
+    plan.dials.iter().map(move |(from, to)| (name(*from), name(*to)))
+}
+
 fn line(out: &mut String, text: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size() -> SizeArgs {
+        SizeArgs { chain: Rung::Toy, peers: 3, heights: 20, newcomers: 0, faults: 2 }
+    }
+
+    #[test]
+    fn a_replay_in_json_says_what_the_text_says_and_how_to_see_it_again() {
+        let narrow = NarrowArgs { only_faults: None, only_peers: None, hurry: 1 };
+        let told = |json| ReplayArgs { seed: 5, size: size(), narrow: narrow.clone(), json }.run().unwrap();
+        let object: serde_json::Value = serde_json::from_str(&told(true)).unwrap();
+        let text = told(false);
+        assert!(text.contains(object["trace"].as_str().unwrap()), "{text}");
+        assert_eq!(object["breaches"], serde_json::json!([]));
+        let again = object["replay"].as_str().unwrap();
+        assert!(again.starts_with("zakura-sim replay 5 ") && again.contains("--hurry 1"), "{again}");
+        assert!(!object["connections"].as_array().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_world_that_holds_has_nothing_to_shrink() {
+        let narrow = NarrowArgs { only_faults: None, only_peers: None, hurry: 0 };
+        let said = ShrinkArgs { seed: 5, tries: 1, size: size(), narrow, json: true }.run();
+        assert!(said.unwrap_err().contains("holds every invariant"));
+    }
 }
