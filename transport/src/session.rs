@@ -78,6 +78,17 @@ impl FrameReceiver {
     }
 }
 
+impl FrameReceiver {
+    /// A frame that has arrived whole already, if there is one: for whoever has just received one and would hear what came
+    /// with it.
+    pub(crate) fn next_ready(&mut self) -> Result<Option<Frame>, FrameError> {
+        match &mut self.source {
+            Source::Memory(frames) => Ok(frames.try_recv().ok()),
+            Source::Quic(frames) => frames.next_ready(),
+        }
+    }
+}
+
 /// The sending half of an ordered stream: a small outbox, flushed under back-pressure.
 #[derive(Debug)]
 pub struct FrameSender {

@@ -21,8 +21,10 @@ const QUIC: [&str; 5] = ["quinn", "quinn_proto", "quinn_udp", "rustls", "webpki"
 /// The one place that names them, so that tests can swap the socket and the clock.
 const QUIC_HOME: &str = "transport/src/quic/**";
 
-/// The raw peer of transport's own tests, and the hostile peer: they must share no code with what they test.
-const RAW_PEERS: [&str; 2] = ["transport/tests/common/raw.rs", "testkit/src/hostile/**"];
+/// The raw peer of transport's own tests, and the hostile peer: they must share no code with what they test. And the raw arm
+/// of the benches.
+const RAW_PEERS: [&str; 3] =
+    ["transport/tests/common/raw.rs", "testkit/src/hostile/**", "transport/benches/raw_quinn/plain.rs"];
 
 /// Members that depend on these crates: the cellar for its door, the roof for the hostile peer.
 const QUIC_MEMBERS: [&str; 2] = ["transport", "testkit"];

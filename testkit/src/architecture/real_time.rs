@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 44] = [
+const REAL_TIME: [(&str, &str); 46] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -30,6 +30,8 @@ const REAL_TIME: [(&str, &str); 44] = [
     ("testkit/tests/sim_determinism.rs", "waits for processes, whose worlds run in virtual time"),
     ("testkit/tests/stack.rs", "waits for processes, whose worlds run in virtual time"),
     ("testkit/tests/store_faults.rs", NODES),
+    ("transport/benches/raw_quinn/idle.rs", BENCH),
+    ("transport/benches/raw_quinn/main.rs", BENCH),
     ("transport/src/pool/actor.rs", SOCKETS),
     ("transport/src/routine/pool.rs", THREADS),
     ("transport/src/routine/work/queue.rs", "threads race for one queue"),
@@ -56,6 +58,7 @@ const SOCKETS: &str = "real sockets on loopback";
 const THREADS: &str = "the work pool's threads, or others";
 const NODES: &str = "real nodes on loopback, over stores with threads";
 const HOSTILE: &str = "a hostile peer with sockets and TLS of its own";
+const BENCH: &str = "a bench, which measures";
 const PROCESSES: &str = "the program itself, in a process of its own";
 
 /// What waits in real time, or on what runs in it.

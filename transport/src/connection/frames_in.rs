@@ -73,7 +73,7 @@ impl FramesIn {
     /// The next frame, or `None` at a clean end. Cancel-safe.
     pub(crate) async fn recv(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
-            if let Some(frame) = self.assemble()? {
+            if let Some(frame) = self.next_ready()? {
                 return Ok(Some(frame));
             }
             let deadline = self.watch_frame();
@@ -104,8 +104,8 @@ impl FramesIn {
         self.assembler.missing() == 0
     }
 
-    /// A frame from what has arrived.
-    fn assemble(&mut self) -> Result<Option<Frame>, FrameError> {
+    /// A frame from what has been read.
+    pub(crate) fn next_ready(&mut self) -> Result<Option<Frame>, FrameError> {
         while let Some(piece) = self.pieces.get_mut(self.next) {
             if let Some(frame) = self.assembler.feed(piece).map_err(FrameError::Violation)? {
                 self.part = None;

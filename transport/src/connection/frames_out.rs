@@ -1,12 +1,11 @@
 //! Frames to one QUIC stream, paced and without copying their bodies.
 
-use super::pace::Pace;
+use super::{pace::Pace, staged::Staged};
 use crate::{
     Frame, FrameError,
     quic::{Broken, SendHalf},
     tongue::Mouth,
 };
-use bytes::Bytes;
 use std::{
     collections::VecDeque,
     sync::{
@@ -19,8 +18,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// A peer that takes no byte for this long is not reading (wire 7.2): stops it from holding our memory.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// Frames taken from the outbox into one write.
-const FRAMES_A_WRITE: usize = 32;
 
 /// The sending end of a stream.
 #[derive(Debug)]
@@ -30,7 +27,7 @@ pub(crate) struct FramesOut {
     pace: Option<Arc<Pace>>,
     refused: Arc<AtomicBool>,
     mouth: Mouth,
-    staged: VecDeque<Bytes>,
+    staged: Staged,
     blocked_since: Option<Instant>,
 }
 
@@ -43,7 +40,7 @@ impl FramesOut {
         refused: Arc<AtomicBool>,
         mouth: Mouth,
     ) -> Self {
-        Self { half, max_frame, pace, refused, mouth, staged: VecDeque::new(), blocked_since: None }
+        Self { half, max_frame, pace, refused, mouth, staged: Staged::default(), blocked_since: None }
     }
 
     /// Frame bytes at most that the peer takes.
@@ -82,7 +79,7 @@ impl FramesOut {
         outbox: &mut VecDeque<Frame>,
         bytes: &mut usize,
     ) -> Result<Option<Duration>, FrameError> {
-        while self.staged.len() < FRAMES_A_WRITE {
+        while !self.staged.is_full() {
             let Some(frame) = outbox.front() else { return Ok(None) };
             let max = usize::try_from(self.max_frame).unwrap_or(usize::MAX);
             if frame.wire_len() > max {
@@ -94,12 +91,8 @@ impl FramesOut {
                 return Ok(Some(wait));
             }
             if let Some(frame) = outbox.pop_front() {
-                self.mouth.say(frame, bytes, |frame| {
-                    self.staged.push_back(frame.encode_front());
-                    if !frame.body.is_empty() {
-                        self.staged.push_back(frame.body);
-                    }
-                });
+                let expected = *bytes;
+                self.mouth.say(frame, bytes, |frame| self.staged.push(frame, expected));
             }
         }
         Ok(None)
@@ -107,7 +100,7 @@ impl FramesOut {
 
     async fn write(&mut self) -> Result<usize, FrameError> {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        let write = self.half.write(self.staged.make_contiguous());
+        let write = self.half.write(self.staged.pieces());
         let taken = match timeout_at(since + WRITE_DEADLINE, write).await {
             Err(_) => return Err(FrameError::Stalled),
             Ok(Ok(taken)) => taken,
@@ -118,9 +111,7 @@ impl FramesOut {
             Ok(Err(Broken::Off)) => return Err(FrameError::Gone),
         };
         self.blocked_since = None;
-        while self.staged.front().is_some_and(Bytes::is_empty) {
-            self.staged.pop_front();
-        }
+        self.staged.written(taken);
         Ok(taken)
     }
 

@@ -10,6 +10,7 @@ mod heard;
 mod pace;
 mod shared;
 mod slots;
+mod staged;
 mod terms;
 
 pub use ask::Response;

@@ -7,7 +7,7 @@ use super::{
     work::{Demand, Lease, RangeQueue},
 };
 use crate::{
-    Exit, Frame, FrameError, FrameSender, Session, plant,
+    Exit, Frame, FrameError, FrameReceiver, FrameSender, Session, plant,
     routine::{bury, panic_message},
 };
 use futures::FutureExt;
@@ -65,6 +65,9 @@ impl Credits {
         left.contains(&0)
     }
 }
+
+/// Frames heard in a row.
+const BURST: u32 = 16;
 
 fn spend(credit: &mut u32) {
     *credit = credit.saturating_sub(1);
@@ -179,7 +182,10 @@ async fn take_turns<M: Machine>(
             }
             frame = frames_in.recv(), if calm && credits.incoming > 0 => {
                 spend(&mut credits.incoming);
-                if let Err(exit) = receive(machine, frame) {
+                let heard = receive(machine, frame).and_then(|()| {
+                    hear_more(machine, (&mut frames_in, &mut frames_out), events, waiting, &mut credits.incoming)
+                });
+                if let Err(exit) = heard {
                     return exit;
                 }
             }
@@ -204,8 +210,9 @@ fn settle<M: Machine>(
     events: &EventSender<M::Event>,
     waiting: &mut Option<M::Event>,
 ) -> Result<(), Exit> {
+    let now = now();
     loop {
-        match next_word(machine, now(), waiting.is_none(), frames_out.has_room()) {
+        match next_word(machine, now, waiting.is_none(), frames_out.has_room()) {
             Some(Word::Exit(exit)) => return Err(exit),
             Some(Word::Event(event)) => match events.post(event) {
                 Posted::Sent => {}
@@ -231,6 +238,27 @@ fn receive<M: Machine>(machine: &mut M, frame: Result<Option<Frame>, FrameError>
         Ok(None) => Err(Exit::Closed { reopen: true }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Lets the machine hear what has arrived with a frame, before anyone else is asked whether they are ready: asking costs
+/// more than hearing. The others wait for [`BURST`] frames at most, and the reactor's room is waited for as ever.
+fn hear_more<M: Machine>(
+    machine: &mut M,
+    (frames_in, frames_out): (&mut FrameReceiver, &mut FrameSender),
+    events: &EventSender<M::Event>,
+    waiting: &mut Option<M::Event>,
+    credit: &mut u32,
+) -> Result<(), Exit> {
+    for _ in 1..BURST {
+        settle(machine, frames_out, events, waiting)?;
+        if waiting.is_some() || *credit == 0 {
+            return Ok(());
+        }
+        let Some(frame) = frames_in.next_ready()? else { return Ok(()) };
+        spend(credit);
+        hear(machine, now(), frame)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
