@@ -39,7 +39,7 @@ pub struct RawHello {
 }
 
 impl RawHello {
-    pub fn honest(seed: u8, capabilities: u64) -> Self {
+    pub fn honest(seed: impl Into<Seed>, capabilities: u64) -> Self {
         Self {
             magic: *b"ZAKCTRL\0",
             network: REGTEST,
@@ -94,9 +94,24 @@ pub fn frame(kind: u16, flags: u16, declared: u32, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-pub fn public_key(seed: u8) -> [u8; 32] {
-    let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+pub fn public_key(seed: impl Into<Seed>) -> [u8; 32] {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&seed.into().0).unwrap();
     pair.public_key().as_ref().try_into().unwrap()
+}
+
+/// What a key grows from.
+pub struct Seed(pub [u8; 32]);
+
+impl From<u8> for Seed {
+    fn from(byte: u8) -> Self {
+        Self([byte; 32])
+    }
+}
+
+impl From<[u8; 32]> for Seed {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 pub fn raw_id(seed: u8) -> PeerId {
@@ -105,16 +120,24 @@ pub fn raw_id(seed: u8) -> PeerId {
 
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-fn key(seed: u8) -> Arc<CertifiedKey> {
+fn key(seed: impl Into<Seed>) -> Arc<CertifiedKey> {
+    let Seed(seed) = seed.into();
     let mut pkcs8 =
         vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-    pkcs8.extend([seed; 32]);
+    pkcs8.extend(seed);
     let key = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8)).unwrap();
     Arc::new(CertifiedKey::new(vec![[&SPKI[..], &public_key(seed)].concat().into()], key))
 }
 
 /// A listening and dialling endpoint with this seed's key, on a loopback address.
 pub fn endpoint(seed: u8) -> Endpoint {
+    let mut endpoint = Endpoint::server(server(seed), "127.0.0.1:0".parse().unwrap()).unwrap();
+    endpoint.set_default_client_config(client(seed, b"p2p-v2/1"));
+    endpoint
+}
+
+/// What a listening endpoint with this seed's key is made with.
+pub fn server(seed: u8) -> ServerConfig {
     let provider = Arc::new(default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])
@@ -122,13 +145,10 @@ pub fn endpoint(seed: u8) -> Endpoint {
         .with_client_cert_verifier(Arc::new(Anyone))
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key(seed))));
     tls.alpn_protocols = vec![b"p2p-v2/1".to_vec()];
-    let server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
-    let mut endpoint = Endpoint::server(server, "127.0.0.1:0".parse().unwrap()).unwrap();
-    endpoint.set_default_client_config(client(seed, b"p2p-v2/1"));
-    endpoint
+    ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()))
 }
 
-fn client(seed: u8, alpn: &[u8]) -> ClientConfig {
+pub fn client(seed: impl Into<Seed>, alpn: &[u8]) -> ClientConfig {
     let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS13])
         .unwrap()
