@@ -1,6 +1,6 @@
 //! What a transport is started with.
 
-use crate::{DatagramSocket, Entropy};
+use crate::{Bandwidth, DatagramSocket, Entropy};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// The transport's settings. [`TransportConfig::new`] gives the recommended ones.
@@ -33,6 +33,8 @@ pub struct TransportConfig {
     pub pending_handshakes: usize,
     /// What TLS and handshake may take together, from the first datagram. Stops a peer that dribbles its Hello.
     pub handshake_timeout: Duration,
+    /// How many bytes may pass in a second; without bound if nothing is said.
+    pub bandwidth: Bandwidth,
     /// Redial jitter grows from this: same seed, same pauses.
     pub seed: u64,
 }
@@ -62,6 +64,7 @@ impl TransportConfig {
             max_outbound: 16,
             pending_handshakes: 64,
             handshake_timeout: Duration::from_secs(5),
+            bandwidth: Bandwidth { up: None, down: None, peer_up: None, peer_down: None },
             seed,
         }
     }

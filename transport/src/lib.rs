@@ -18,6 +18,7 @@ pub mod lifecycle;
 pub mod routine;
 pub mod wire;
 
+mod bandwidth;
 mod cancel;
 mod capability;
 mod config;
@@ -40,6 +41,7 @@ mod stream;
 mod tongue;
 mod transport;
 
+pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;
 pub use capability::Capabilities;
 #[cfg(feature = "simulation")]

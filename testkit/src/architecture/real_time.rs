@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 46] = [
+const REAL_TIME: [(&str, &str); 48] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -14,6 +14,7 @@ const REAL_TIME: [(&str, &str); 46] = [
     ("testkit/src/planted/workshop.rs", "git, in a process of its own"),
     ("testkit/tests/adversity.rs", NODES),
     ("testkit/tests/discovery.rs", NODES),
+    ("testkit/tests/floods.rs", HOSTILE),
     ("testkit/tests/hostile_bodies.rs", HOSTILE),
     ("testkit/tests/hostile_frames.rs", HOSTILE),
     ("testkit/tests/hostile_handshake.rs", HOSTILE),
@@ -36,6 +37,7 @@ const REAL_TIME: [(&str, &str); 46] = [
     ("transport/src/routine/pool.rs", THREADS),
     ("transport/src/routine/work/queue.rs", "threads race for one queue"),
     ("transport/src/spawner.rs", THREADS),
+    ("transport/tests/bandwidth.rs", SOCKETS),
     ("transport/tests/dial_once.rs", SOCKETS),
     ("transport/tests/duplicates.rs", SOCKETS),
     ("transport/tests/frames.rs", SOCKETS),

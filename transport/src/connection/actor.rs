@@ -7,6 +7,7 @@ use super::{
     shared::{Arrived, Report, Shared},
     slots::{Arrival, Slots},
     terms,
+    throttle::Meters,
 };
 use crate::{
     Action, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry, Session,
@@ -73,11 +74,11 @@ impl Connection {
         info: PeerInfo,
         link: Link,
         agreed: Negotiated,
-        (registry, voice): (&Registry, Voice),
+        services: (&Registry, Voice, &Meters),
         spawner: Spawner,
     ) -> Self {
         let now = Instant::now().into_std();
-        let shared = Shared::new(link, info, agreed, registry, voice, now);
+        let shared = Shared::new(link, info, agreed, services, now);
         let info = &shared.info;
         let slots = Slots::new(us, info.id, info.direction, shared.specs(Mode::Ordered), now);
         let (reports, inbox) = mpsc::channel(REPORTS);

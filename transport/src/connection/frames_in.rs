@@ -1,11 +1,12 @@
 //! Frames from one QUIC stream, under its bounds.
 
-use super::{heard::Heard, pace::Pace};
+use super::{heard::Heard, pace::Pace, throttle::Throttles};
 use crate::{
     Frame, FrameError, Violation,
     quic::{Broken, Pieces, RecvHalf},
     wire::FrameAssembler,
 };
+use bytes::Bytes;
 use std::{
     sync::{
         Arc,
@@ -13,7 +14,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// What a frame may take, from its first byte, beside the time its size is worth.
 const FRAME_PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +38,9 @@ pub(crate) struct FramesIn {
     next: usize,
     part: Option<Part>,
     left_at: Instant,
+    /// Bounds bytes a second.
+    pub(super) throttles: Throttles,
+    rests_until: Option<Instant>,
 }
 
 /// The part of a frame that is under way.
@@ -67,6 +71,8 @@ impl FramesIn {
             next: 0,
             part: None,
             left_at: Instant::now(),
+            throttles: Throttles::default(),
+            rests_until: None,
         }
     }
 
@@ -75,6 +81,10 @@ impl FramesIn {
         loop {
             if let Some(frame) = self.next_ready()? {
                 return Ok(Some(frame));
+            }
+            // The frame's own time stands still meanwhile: the wait is our doing.
+            if let Some(until) = self.rests_until {
+                sleep_until(until).await;
             }
             let deadline = self.watch_frame();
             let waiting = Waiting(&mut self.left_at);
@@ -87,7 +97,7 @@ impl FramesIn {
             self.next = 0;
             match read {
                 Err(_) => return Err(FrameError::Stalled),
-                Ok(Ok(Some(_))) => {}
+                Ok(Ok(Some(_))) => self.rest(),
                 Ok(Ok(None)) if self.assembler.may_end() => return Ok(None),
                 Ok(Ok(None)) => return Err(self.cut_off()),
                 Ok(Err(Broken::Unknown)) => {
@@ -97,6 +107,13 @@ impl FramesIn {
                 Ok(Err(Broken::Off)) => return Err(FrameError::Gone),
             }
         }
+    }
+
+    /// Takes what has been read from what may be.
+    fn rest(&mut self) {
+        let bytes = self.pieces.iter().map(Bytes::len).sum();
+        let now = Instant::now().into_std();
+        self.rests_until = self.throttles.take(now, bytes).map(Instant::from_std);
     }
 
     /// Whether no frame is under way.

@@ -1,6 +1,6 @@
 //! Frames to one QUIC stream, paced and without copying their bodies.
 
-use super::{pace::Pace, staged::Staged};
+use super::{pace::Pace, staged::Staged, throttle::Throttles};
 use crate::{
     Frame, FrameError,
     quic::{Broken, SendHalf},
@@ -14,7 +14,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// A peer that takes no byte for this long is not reading (wire 7.2): stops it from holding our memory.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -29,6 +29,9 @@ pub(crate) struct FramesOut {
     mouth: Mouth,
     staged: Staged,
     blocked_since: Option<Instant>,
+    /// Bounds bytes a second.
+    pub(super) throttles: Throttles,
+    rests_until: Option<Instant>,
 }
 
 impl FramesOut {
@@ -40,7 +43,17 @@ impl FramesOut {
         refused: Arc<AtomicBool>,
         mouth: Mouth,
     ) -> Self {
-        Self { half, max_frame, pace, refused, mouth, staged: Staged::default(), blocked_since: None }
+        Self {
+            half,
+            max_frame,
+            pace,
+            refused,
+            mouth,
+            staged: Staged::default(),
+            blocked_since: None,
+            throttles: Throttles::default(),
+            rests_until: None,
+        }
     }
 
     /// Frame bytes at most that the peer takes.
@@ -63,8 +76,13 @@ impl FramesOut {
             let wait = self.stage(outbox, bytes)?;
             if !self.staged.is_empty() {
                 self.mouth.opens().await;
+                if let Some(until) = self.rests_until {
+                    sleep_until(until).await;
+                }
                 let taken = self.write().await?;
                 *bytes = bytes.saturating_sub(taken);
+                let now = Instant::now().into_std();
+                self.rests_until = self.throttles.take(now, taken).map(Instant::from_std);
             } else if let Some(wait) = wait {
                 sleep(wait).await;
             } else {

@@ -12,6 +12,7 @@ mod shared;
 mod slots;
 mod staged;
 mod terms;
+mod throttle;
 
 pub use ask::Response;
 
@@ -20,3 +21,4 @@ pub(crate) use ask::Requester;
 pub(crate) use frames_in::FramesIn;
 pub(crate) use frames_out::FramesOut;
 pub(crate) use pace::Pace;
+pub(crate) use throttle::Meters;

@@ -5,6 +5,7 @@ use super::{
     heard::Heard,
     pace::Pace,
     terms::{self, PACED_BURST, PACED_FRAMES},
+    throttle::{Meters, Throttles},
 };
 use crate::{
     Cancel, Exit, Fence, Mode, PeerInfo, Registry, StreamKind, StreamSpec, Violation,
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(super) heard: Arc<Heard>,
     pub(super) cancel: Cancel,
     voice: Voice,
+    up: Throttles,
+    down: Throttles,
 }
 
 /// What a stream's task tells the connection.
@@ -73,8 +76,7 @@ impl Shared {
         link: Link,
         info: PeerInfo,
         agreed: Negotiated,
-        registry: &Registry,
-        voice: Voice,
+        (registry, voice, meters): (&Registry, Voice, &Meters),
         now: Instant,
     ) -> Self {
         let kinds = registry.offered().filter(|entry| agreed.capabilities.contains(entry.spec.capability));
@@ -89,7 +91,8 @@ impl Shared {
             (entry.spec.kind, kind)
         });
         let kinds = kinds.collect();
-        Self { link, info, agreed, kinds, heard: Arc::new(Heard::new(now)), cancel: Cancel::new(), voice }
+        let ((up, down), heard) = (meters.connection(now), Arc::new(Heard::new(now)));
+        Self { link, info, agreed, kinds, heard, cancel: Cancel::new(), voice, up, down }
     }
 
     /// The negotiated streams of a mode.
@@ -126,7 +129,9 @@ impl Shared {
     /// Frames from the peer that neither count nor keep the connection alive: those of a response.
     pub(super) fn plain_frames_in(&self, spec: &StreamSpec, half: RecvHalf) -> FramesIn {
         let cap = terms::inbound_cap(&self.agreed, spec);
-        FramesIn::new(half, FrameAssembler::new(spec.clone(), cap))
+        let mut frames = FramesIn::new(half, FrameAssembler::new(spec.clone(), cap));
+        frames.throttles = self.down.clone();
+        frames
     }
 
     /// Frames to the peer. `opener`: what the peer stated, if it opened the stream.
@@ -139,6 +144,8 @@ impl Shared {
     ) -> FramesOut {
         let cap = terms::outbound_cap(&self.agreed, &kind.entry.spec, opener);
         let mouth = self.voice.mouth(&self.info, kind.entry.spec.kind);
-        FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused), mouth)
+        let mut frames = FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused), mouth);
+        frames.throttles = self.up.clone();
+        frames
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
-    connection::{Connection, Stop},
+    connection::{Connection, Meters, Stop},
     handshake::Terms,
     plant::planted,
     quic::{Endpoint, Farewell, Ground, Incoming},
@@ -94,6 +94,7 @@ pub(crate) struct Pool {
     rebind_at: Option<Instant>,
     peers: BTreeMap<PeerId, Registered>,
     redials: Redials,
+    meters: Meters,
     /// Whom we dial now without dialling them again.
     once: BTreeSet<PeerId>,
     dialling: usize,
@@ -112,6 +113,7 @@ impl Pool {
             us: parts.identity.peer_id(),
             identity: parts.identity,
             redials: Redials::new(parts.config.seed),
+            meters: Meters::new(parts.config.bandwidth, Instant::now().into_std()),
             config: parts.config,
             terms: Arc::new(parts.terms),
             registry: parts.registry,
@@ -328,7 +330,7 @@ impl Pool {
     fn launch(&mut self, met: Met, info: PeerInfo, initiator: PeerId) {
         let (id, connection) = (info.id, info.connection);
         let spawner = self.spawner.clone();
-        let services = (&self.registry, Voice::of(&self.config));
+        let services = (&self.registry, Voice::of(&self.config), &self.meters);
         let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, services, spawner);
         let (stop, stopped) = oneshot::channel();
         self.snapshot.insert(info.clone(), task.requester());
