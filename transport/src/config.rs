@@ -19,6 +19,11 @@ pub struct TransportConfig {
     /// What this node does to its own words, if it is a peer with a habit.
     #[cfg(feature = "simulation")]
     pub tongue: Option<Arc<dyn crate::Tongue>>,
+    /// Where QUIC's own traces go, if they are wanted: one file for each connection, of 16 MiB at most, for at most 8
+    /// connections at once and 256 in the transport's life. The directory must exist. Traces are for looking into one
+    /// case: they are written by the tasks that carry the connections.
+    #[cfg(feature = "qlog")]
+    pub qlog_dir: Option<std::path::PathBuf>,
     /// The network: 1 Mainnet, 2 Testnet, 3 Regtest, 4 configured (wire 2.2). Other networks are refused.
     pub network_id: u32,
     /// The genesis hash in internal byte order, or a cohort's chain id (wire 2.5). Other chains are refused.
@@ -58,6 +63,8 @@ impl TransportConfig {
             token_time: None,
             #[cfg(feature = "simulation")]
             tongue: None,
+            #[cfg(feature = "qlog")]
+            qlog_dir: None,
             network_id,
             chain_id,
             max_inbound: 112,

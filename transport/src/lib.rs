@@ -15,6 +15,7 @@
 compile_error!("supervised routines turn panics into values and need panic = \"unwind\"");
 
 pub mod lifecycle;
+pub mod observe;
 pub mod routine;
 pub mod wire;
 

@@ -1,6 +1,7 @@
 //! Where every task and thread of a node begins, so that its end can be told.
 
 use crate::{
+    observe::{Text, rationed, target},
     plant::Seam,
     routine::{TaskEnd, contain, shielded},
 };
@@ -99,7 +100,7 @@ impl Spawner {
         let (listed, task) = (self.list(name), self.0.seam.task(name, contain(task)));
         self.start(async move {
             if let TaskEnd::Panicked(message) = task.await {
-                tracing::error!(task = name, panic = %message, "a task panicked");
+                rationed!(error, target::TASK, task = name, panic = %Text::of(&message), "a task panicked");
             }
             drop(listed);
         });
@@ -190,7 +191,7 @@ impl Spawner {
 
 impl Listed {
     fn fail(&self, message: &str) {
-        tracing::error!(task = self.name, panic = %message, "a task the node cannot go on without panicked");
+        tracing::error!(target: target::TASK, task = self.name, panic = %message, "a task the node cannot go on without panicked");
         self.shared.failed.send_if_modified(|failed| {
             let is_first = failed.is_none();
             failed.get_or_insert(self.name);

@@ -3,7 +3,9 @@
 use crate::{
     BindError, Capabilities, Frame, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry, RequestError,
     Response, Spawner, StreamKind, TransportConfig,
+    connection::Requester,
     handshake::Terms,
+    observe::{ConnectionSnapshot, Flight, metrics},
     pool::{Command, Pool, PoolParts, Snapshot},
     quic::{Endpoint, Ground},
     wire::Limits,
@@ -38,6 +40,7 @@ impl Transport {
         registry: Registry,
         spawner: Spawner,
     ) -> Result<TransportHandle, BindError> {
+        metrics::describe();
         let mut ground = Ground::new(&config);
         let endpoint = Endpoint::bind(&identity, &ground, &spawner)?;
         let bound = endpoint.local_addr();
@@ -150,6 +153,32 @@ impl TransportHandle {
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
         self.0.snapshot.peers()
+    }
+
+    /// The registered connections as they stand, by peer id. Copies counters and QUIC's state; asking more often than once
+    /// a second is of no use to people.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.0.snapshot.requesters().iter().map(Requester::snapshot).collect()
+    }
+
+    /// The connection with this peer as it stands.
+    #[must_use]
+    pub fn connection(&self, id: PeerId) -> Option<ConnectionSnapshot> {
+        self.0.snapshot.requester(id).map(|requester| requester.snapshot())
+    }
+
+    /// The last events of the connection with this peer, or of the last one that was: those of the last 64 connections are
+    /// kept, four of them with the same peer at most.
+    #[must_use]
+    pub fn flight(&self, id: PeerId) -> Option<Flight> {
+        self.0.snapshot.records(id).last().map(|record| record.flight())
+    }
+
+    /// As [`flight`](Self::flight), of every connection with this peer that is kept, the oldest first.
+    #[must_use]
+    pub fn flights(&self, id: PeerId) -> Vec<Flight> {
+        self.0.snapshot.records(id).iter().map(|record| record.flight()).collect()
     }
 
     /// What happens to connections from now on.

@@ -40,7 +40,7 @@ async fn each_bad_hello_is_closed_with_the_wires_words() {
         ("limits", RawHello { idle_ms: 600_001, ..good() }),
     ] {
         let connection = dial(&raw, node.handle.local_addr()).await;
-        assert_eq!(hello(&connection, &bad).await, [], "{what}");
+        assert_eq!(hello(&connection, &bad).await, [0_u8; 0], "{what}");
         assert_eq!(closed(&connection).await, (0, "control handshake".into()), "{what}");
         let reason = node.refused().await;
         assert!(

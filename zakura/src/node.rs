@@ -20,6 +20,7 @@ use zakura_transport::{
     AddPeerError, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry,
     RegistryError, Service, Spawner, TransportConfig, TransportHandle,
     lifecycle::{DuplicateName, LAST_WAIT, Lifecycle, Running, ServiceFailure, StartError, StopLimits, Why},
+    observe::{ConnectionSnapshot, Flight},
 };
 
 /// How long [`Node::run`] waits for its services to end once the stop was asked for. The whole stop takes 5 s at most: what
@@ -120,6 +121,8 @@ pub struct NodeBuilder<C> {
     registry: Registry,
     base: Base,
     clock: Arc<dyn WallClock>,
+    #[cfg(feature = "qlog")]
+    qlog_dir: Option<std::path::PathBuf>,
 }
 
 impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
@@ -142,6 +145,15 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn WallClock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Has QUIC write its own traces of connections into this directory, which must exist
+    /// ([`TransportConfig::qlog_dir`]).
+    #[cfg(feature = "qlog")]
+    #[must_use]
+    pub fn qlog_dir(mut self, dir: std::path::PathBuf) -> Self {
+        self.qlog_dir = Some(dir);
         self
     }
 
@@ -183,7 +195,9 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     /// Outside a tokio runtime.
     pub async fn build(self) -> Result<(Node, NodeHandle), BuildError> {
         self.config.check()?;
-        let Self { identity, chain_id, chain, config, mut registry, base, clock } = self;
+        #[cfg(feature = "qlog")]
+        let qlog_dir = self.qlog_dir.clone();
+        let Self { identity, chain_id, chain, config, mut registry, base, clock, .. } = self;
         let finding = match config.discovery.enabled {
             true => Some(neighbours::settings(&config, &identity, chain_id)?),
             false => None,
@@ -218,7 +232,10 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
             None => None,
         };
         // 5.
-        let settings = base.lay(settings(&config, chain_id, identity.peer_id()));
+        let settings = settings(&config, chain_id, identity.peer_id());
+        #[cfg(feature = "qlog")]
+        let settings = TransportConfig { qlog_dir, ..settings };
+        let settings = base.lay(settings);
         let (peers, grace, (opened, opening)) = (config.kept_peers()?, CLOSE_GRACE, oneshot::channel());
         lifecycle.add(Peering {
             settings,
@@ -304,7 +321,17 @@ impl Node {
     ) -> NodeBuilder<C> {
         let (config, registry) = (Config::recommended(), Registry::new());
         let clock = Arc::new(SystemClock);
-        NodeBuilder { identity, chain_id, chain, config, registry, base: Base::Os, clock }
+        NodeBuilder {
+            identity,
+            chain_id,
+            chain,
+            config,
+            registry,
+            base: Base::Os,
+            clock,
+            #[cfg(feature = "qlog")]
+            qlog_dir: None,
+        }
     }
 
     /// Runs until [`NodeHandle::stop`] is called, a service fails or a shared actor panics; then stops everything, in this
@@ -375,6 +402,30 @@ impl NodeHandle {
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
         self.transport.peers()
+    }
+
+    /// The registered connections as they stand, by peer id: path, traffic, and what each stream does.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.transport.connections()
+    }
+
+    /// The connection with this peer as it stands.
+    #[must_use]
+    pub fn connection(&self, id: PeerId) -> Option<ConnectionSnapshot> {
+        self.transport.connection(id)
+    }
+
+    /// The last events of the connection with this peer, or of the last one that was.
+    #[must_use]
+    pub fn flight(&self, id: PeerId) -> Option<Flight> {
+        self.transport.flight(id)
+    }
+
+    /// The last events of every connection with this peer that is remembered, the oldest first.
+    #[must_use]
+    pub fn flights(&self, id: PeerId) -> Vec<Flight> {
+        self.transport.flights(id)
     }
 
     /// What happens to connections from now on.

@@ -21,6 +21,8 @@ pub(super) struct Dependency {
     pub(super) line: usize,
     /// Whether it is only there for tests.
     pub(super) dev: bool,
+    /// Whether only a feature brings it in.
+    pub(super) optional: bool,
 }
 
 /// A package of `Cargo.lock`.
@@ -80,7 +82,8 @@ impl Manifest {
                 for (key, value) in table.get(kind).and_then(Value::as_table).into_iter().flatten() {
                     let package = renamed(value).or_else(|| root.workspace_package(key, value));
                     let package = package.unwrap_or(key).to_owned();
-                    found.push(Dependency { package, line: self.line_of_key(key), dev });
+                    let optional = value.get("optional").and_then(Value::as_bool) == Some(true);
+                    found.push(Dependency { package, line: self.line_of_key(key), dev, optional });
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 48] = [
+const REAL_TIME: [(&str, &str); 51] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -42,8 +42,11 @@ const REAL_TIME: [(&str, &str); 48] = [
     ("transport/tests/duplicates.rs", SOCKETS),
     ("transport/tests/frames.rs", SOCKETS),
     ("transport/tests/handshake.rs", SOCKETS),
+    ("transport/tests/metrics.rs", SOCKETS),
+    ("transport/tests/observe.rs", SOCKETS),
     ("transport/tests/panicking.rs", THREADS),
     ("transport/tests/panics.rs", SOCKETS),
+    ("transport/tests/qlog.rs", SOCKETS),
     ("transport/tests/requests.rs", SOCKETS),
     ("transport/tests/sessions.rs", SOCKETS),
     ("transport/tests/start_stop.rs", SOCKETS),

@@ -13,8 +13,9 @@ use crate::{
     Action, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry, Session,
     Spawner, StreamKind,
     handshake::{Negotiated, Shortage},
+    observe::{FlightEvent, StreamEnd, Text, metrics, rationed, target},
     plant::planted,
-    quic::{Farewell, Link, LinkEnd, RecvHalf, ResetCode, SendHalf, refuse},
+    quic::{Farewell, Link, LinkEnd, RecvHalf, ResetCode, SendHalf},
     routine::{TaskEnd, contain, supervise},
     tongue::Voice,
     wire::Prelude,
@@ -30,7 +31,7 @@ use std::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tracing::Instrument;
 
@@ -44,6 +45,9 @@ const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 const DEMAND_RECHECK: Duration = Duration::from_secs(1);
 /// How long sessions get to end after their connection, before they are left behind with a warning.
 const SESSIONS_END: Duration = Duration::from_secs(5);
+/// How long the streams of a link that is gone may take to say what its peer did before: longer than a task waits for its
+/// turn, shorter than anybody notices.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Reports in flight from a connection's streams.
 const REPORTS: usize = 32;
 
@@ -118,7 +122,14 @@ impl Connection {
                 farewell: Farewell::NEUTRAL,
             },
         };
-        tracing::debug!(%reason, "connection over");
+        let words = Text::of(&reason.to_string());
+        match &reason {
+            CloseReason::Panicked { .. } => {
+                rationed!(error, target::PEER, reason = %words, "connection over")
+            }
+            _ => tracing::debug!(target: target::PEER, reason = %words, "connection over"),
+        }
+        self.shared.over(Instant::now().into_std(), &reason, farewell);
         self.shared.link.close(farewell);
         self.shared.cancel.cancel();
         reason
@@ -141,6 +152,7 @@ impl Connection {
         let (mut stop, mut ended) = (pin!(stop), pin!(shared.link.ended()));
         loop {
             self.open_due();
+            self.shared.recorder.streams(Instant::now().into_std(), self.slots.phases());
             let wake = self.next_wake();
             let over = tokio::select! {
                 biased;
@@ -148,7 +160,7 @@ impl Connection {
                     reason: CloseReason::Local,
                     farewell: Farewell::NEUTRAL,
                 })),
-                end = &mut ended => Some(Stop { reason: end.into(), farewell: Farewell::NEUTRAL }),
+                end = &mut ended => Some(self.last_words(end).await),
                 () = sleep_until(wake) => self.on_time(),
                 Some(report) = self.inbox.recv() => self.on_report(report),
                 Ok(halves) = shared.link.accept() => {
@@ -159,6 +171,42 @@ impl Connection {
             if let Some(over) = over {
                 return over;
             }
+        }
+    }
+
+    /// The link is gone. What the peer did before may still be on its way from a stream's task, and is then the first cause:
+    /// a peer that breaks a rule and hangs up at once has broken the rule.
+    async fn last_words(&mut self, end: LinkEnd) -> Stop {
+        if let LinkEnd::Remote { code, reason } = &end {
+            let received = FlightEvent::CloseReceived { code: *code, reason: Text::of(reason) };
+            self.shared.recorder.note(Instant::now().into_std(), received);
+        }
+        // Only streams that run already have something to say: when the last has said it, the wait is over.
+        let (nobody, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut self.reports, nobody));
+        let deadline = Instant::now() + LAST_WORDS;
+        while let Ok(Some(report)) = timeout_at(deadline, self.inbox.recv()).await {
+            if let Some(stop) = self.fault_of(report) {
+                return stop;
+            }
+        }
+        Stop { reason: end.into(), farewell: Farewell::NEUTRAL }
+    }
+
+    /// The end of the connection for which this report is the cause, if it is one. Nothing is begun any more.
+    fn fault_of(&mut self, report: Report) -> Option<Stop> {
+        match report {
+            Report::Ended { kind, exit, .. } => at_fault(self.name(kind), exit, Farewell::NEUTRAL),
+            Report::Fatal { stream, exit, farewell } => at_fault(stream, exit, farewell),
+            Report::Arrived(Arrived { kind, .. }) => {
+                match self.slots.arrived(kind, false, Instant::now().into_std()) {
+                    Arrival::Fault(violation) => {
+                        at_fault(self.name(kind), Exit::Violation(violation), Farewell::NEUTRAL)
+                    }
+                    Arrival::Start(_) | Arrival::Hold | Arrival::Park => None,
+                }
+            }
+            Report::Opened { .. } => None,
         }
     }
 
@@ -200,10 +248,10 @@ impl Connection {
     /// The peer opened a stream; what it is shows when its prelude has been read.
     fn on_stream(&mut self, (send, recv): (SendHalf, RecvHalf)) {
         if self.opens.take(Instant::now().into_std()).is_err() {
-            return refuse(send, recv, ResetCode::RateLimit);
+            return self.shared.refuse(send, recv, ResetCode::RateLimit);
         }
         let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
-            return refuse(send, recv, ResetCode::Resource);
+            return self.shared.refuse(send, recv, ResetCode::Resource);
         };
         let (shared, answers) = (Arc::clone(&self.shared), Arc::clone(&self.answers));
         self.spawner.spawn("arrival", receive(shared, (send, recv), permit, answers, self.reports.clone()));
@@ -231,7 +279,9 @@ impl Connection {
 
     fn on_ended(&mut self, kind: StreamKind, fence: Fence, exit: Exit, refused: bool) -> Option<Stop> {
         let name = self.name(kind);
-        tracing::debug!(peer = %self.shared.info.id.short(), stream = name, ?exit, "session over");
+        let end = StreamEnd::of(&exit);
+        tracing::debug!(target: target::STREAM, stream = name, ?end, "session over");
+        self.shared.recorder.session_over(kind, end);
         let reopen = match exit.action() {
             Action::CloseConnection => return at_fault(name, exit, Farewell::NEUTRAL),
             Action::Park { reopen } => reopen && !refused,
@@ -286,9 +336,11 @@ impl Connection {
         };
         let routine = Arc::clone(&negotiated.entry.service).run(session);
         let (reports, name) = (self.reports.clone(), negotiated.entry.spec.name);
-        let span = tracing::debug_span!("stream", stream = name, generation = ?fence);
+        let span = tracing::debug_span!(target: target::STREAM, "stream", stream = name, generation = ?fence);
+        metrics::session_begun(name, permit.is_none());
         let task = async move {
             let exit = supervise(routine).await;
+            metrics::session_over(name, &exit);
             drop(permit);
             let refused = refused.load(Ordering::Relaxed);
             drop(reports.send(Report::Ended { kind, fence, exit, refused }).await);
@@ -306,7 +358,12 @@ impl Connection {
         drop((reports, held));
         let all = async { while inbox.recv().await.is_some() {} };
         if timeout(SESSIONS_END, all).await.is_err() {
-            tracing::warn!(peer = %shared.info.id.short(), "a session outlives its connection: it ignores its cancel");
+            rationed!(
+                warn,
+                target::STREAM,
+                peer = %shared.info.id.short(),
+                "a session outlives its connection: it ignores its cancel"
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Exit, Mode, Violation,
     plant::planted,
-    quic::{Broken, Farewell, RecvHalf, ResetCode, SendHalf, refuse},
+    quic::{Broken, Farewell, RecvHalf, ResetCode, SendHalf},
     wire::{MIN_OPENER_CAP, PRELUDE_HEAD_BYTES, PreludeHead},
 };
 use std::{sync::Arc, time::Duration};
@@ -30,16 +30,16 @@ pub(super) async fn receive(
     planted("arrival");
     let (send, mut recv) = halves;
     let Some(head) = part::<PRELUDE_HEAD_BYTES>(&mut recv).await else {
-        return refuse(send, recv, ResetCode::BadPrelude);
+        return shared.refuse(send, recv, ResetCode::BadPrelude);
     };
     let Ok(head) = PreludeHead::decode(&head) else {
-        return refuse(send, recv, ResetCode::BadPrelude);
+        return shared.refuse(send, recv, ResetCode::BadPrelude);
     };
     let kind = match shared.judge(head) {
         Ok(kind) => kind,
-        Err(Misfit::Reset(code)) => return refuse(send, recv, code),
+        Err(Misfit::Reset(code)) => return shared.refuse(send, recv, code),
         Err(Misfit::Fatal(stream, violation)) => {
-            refuse(send, recv, ResetCode::BadPrelude);
+            shared.refuse(send, recv, ResetCode::BadPrelude);
             return fatal(&reports, stream, violation).await;
         }
     };
@@ -48,14 +48,14 @@ pub(super) async fn receive(
         Mode::Ordered => None,
         Mode::Request => match part(&mut recv).await {
             Some(id) => Some(u64::from_le_bytes(id)),
-            None => return refuse(send, recv, ResetCode::BadPrelude),
+            None => return shared.refuse(send, recv, ResetCode::BadPrelude),
         },
     };
     let Some(max_frame) = part(&mut recv).await.map(u32::from_le_bytes) else {
-        return refuse(send, recv, ResetCode::BadPrelude);
+        return shared.refuse(send, recv, ResetCode::BadPrelude);
     };
     if max_frame < MIN_OPENER_CAP {
-        refuse(send, recv, ResetCode::BadPrelude);
+        shared.refuse(send, recv, ResetCode::BadPrelude);
         let seen = format!("the opener of {} takes {max_frame} frame bytes", spec.name);
         return fatal(&reports, spec.name, Violation::protocol("prelude.cap", seen)).await;
     }
@@ -66,7 +66,9 @@ pub(super) async fn receive(
             drop(reports.send(Report::Arrived(arrived)).await);
         }
         Some(id) => {
-            let Ok(turn) = answers.try_acquire() else { return refuse(send, recv, ResetCode::Resource) };
+            let Ok(turn) = answers.try_acquire() else {
+                return shared.refuse(send, recv, ResetCode::Resource);
+            };
             let name = spec.name;
             if let Some(exit) = answer(&shared, kind, id, max_frame, (send, recv)).await {
                 drop(reports.send(Report::Fatal { stream: name, exit, farewell: Farewell::NEUTRAL }).await);

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Exit, Frame, FrameError, Mode, RequestError, StreamKind, Violation,
+    observe::{ConnectionSnapshot, Recorder, Way},
     quic::{Farewell, LinkEnd},
     routine::Message,
     wire::Prelude,
@@ -45,6 +46,16 @@ impl std::fmt::Debug for Response {
 }
 
 impl Requester {
+    /// The record of the connection.
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.shared.recorder
+    }
+
+    /// The connection as it stands.
+    pub(crate) fn snapshot(&self) -> ConnectionSnapshot {
+        self.shared.snapshot(Instant::now().into_std())
+    }
+
     /// Sends one request on a stream of its own. `deadline` covers the whole exchange.
     pub(crate) async fn ask(
         &self,
@@ -67,12 +78,13 @@ impl Requester {
             let (mut send, recv) = shared.link.open().await.map_err(gone)?;
             let id = self.ids.fetch_add(1, Ordering::Relaxed);
             let max_frame = super::terms::inbound_cap(&shared.agreed, spec);
+            negotiated.tally(Way::Out).count(frame.wire_len());
             let prelude = Prelude { kind, version: spec.version, request_id: Some(id), max_frame };
             for piece in [prelude.encode(), frame.encode_front(), frame.body] {
                 send.write_all(piece).await.map_err(|_| RequestError::Gone)?;
             }
             send.finish();
-            Ok(shared.plain_frames_in(spec, recv))
+            Ok(shared.plain_frames_in(negotiated, recv))
         };
         let frames = timeout_at(deadline, send).await.map_err(|_| RequestError::Deadline)??;
         Ok(Response { frames, name: spec.name, deadline, reports: self.reports.clone() })

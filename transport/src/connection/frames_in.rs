@@ -3,6 +3,7 @@
 use super::{heard::Heard, pace::Pace, throttle::Throttles};
 use crate::{
     Frame, FrameError, Violation,
+    observe::Tally,
     quic::{Broken, Pieces, RecvHalf},
     wire::FrameAssembler,
 };
@@ -34,6 +35,7 @@ pub(crate) struct FramesIn {
     pub(super) heard: Option<Arc<Heard>>,
     /// Set when the peer says that it knows no such stream.
     pub(super) refused: Arc<AtomicBool>,
+    tally: Tally,
     pieces: Pieces,
     next: usize,
     part: Option<Part>,
@@ -60,13 +62,14 @@ impl Drop for Waiting<'_> {
 }
 
 impl FramesIn {
-    pub(crate) fn new(half: RecvHalf, assembler: FrameAssembler) -> Self {
+    pub(crate) fn new(half: RecvHalf, assembler: FrameAssembler, tally: Tally) -> Self {
         Self {
             half,
             assembler,
             pace: None,
             heard: None,
             refused: Arc::default(),
+            tally,
             pieces: Pieces::default(),
             next: 0,
             part: None,
@@ -78,10 +81,29 @@ impl FramesIn {
 
     /// The next frame, or `None` at a clean end. Cancel-safe.
     pub(crate) async fn recv(&mut self) -> Result<Option<Frame>, FrameError> {
+        let received = self.receive().await;
+        self.noted(received)
+    }
+
+    /// A frame that has been read whole already.
+    pub(crate) fn next_ready(&mut self) -> Result<Option<Frame>, FrameError> {
+        let assembled = self.assemble();
+        self.noted(assembled)
+    }
+
+    fn noted(&self, received: Result<Option<Frame>, FrameError>) -> Result<Option<Frame>, FrameError> {
+        if let Err(FrameError::Violation(violation)) = &received {
+            self.tally.lane().frame_refused(Instant::now().into_std(), violation.rule());
+        }
+        received
+    }
+
+    async fn receive(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
-            if let Some(frame) = self.next_ready()? {
+            if let Some(frame) = self.assemble()? {
                 return Ok(Some(frame));
             }
+            self.tally.publish();
             // The frame's own time stands still meanwhile: the wait is our doing.
             if let Some(until) = self.rests_until {
                 sleep_until(until).await;
@@ -122,10 +144,11 @@ impl FramesIn {
     }
 
     /// A frame from what has been read.
-    pub(crate) fn next_ready(&mut self) -> Result<Option<Frame>, FrameError> {
+    fn assemble(&mut self) -> Result<Option<Frame>, FrameError> {
         while let Some(piece) = self.pieces.get_mut(self.next) {
             if let Some(frame) = self.assembler.feed(piece).map_err(FrameError::Violation)? {
                 self.part = None;
+                self.tally.count(frame.wire_len());
                 self.account()?;
                 return Ok(Some(frame));
             }
@@ -141,6 +164,7 @@ impl FramesIn {
         }
         match self.pace.as_ref().map(|pace| pace.take(now)) {
             Some(Err(early)) => {
+                self.tally.lane().too_fast(now);
                 let seen = format!("a frame came {} ms before its rate allows", early.as_millis());
                 Err(FrameError::Violation(Violation::protocol("frames.rate", seen)))
             }

@@ -3,6 +3,7 @@
 use super::{pace::Pace, staged::Staged, throttle::Throttles};
 use crate::{
     Frame, FrameError,
+    observe::Tally,
     quic::{Broken, SendHalf},
     tongue::Mouth,
 };
@@ -27,6 +28,7 @@ pub(crate) struct FramesOut {
     pace: Option<Arc<Pace>>,
     refused: Arc<AtomicBool>,
     mouth: Mouth,
+    tally: Tally,
     staged: Staged,
     blocked_since: Option<Instant>,
     /// Bounds bytes a second.
@@ -41,7 +43,7 @@ impl FramesOut {
         max_frame: u32,
         pace: Option<Arc<Pace>>,
         refused: Arc<AtomicBool>,
-        mouth: Mouth,
+        (mouth, tally): (Mouth, Tally),
     ) -> Self {
         Self {
             half,
@@ -49,6 +51,7 @@ impl FramesOut {
             pace,
             refused,
             mouth,
+            tally,
             staged: Staged::default(),
             blocked_since: None,
             throttles: Throttles::default(),
@@ -75,6 +78,7 @@ impl FramesOut {
         loop {
             let wait = self.stage(outbox, bytes)?;
             if !self.staged.is_empty() {
+                self.tally.publish();
                 self.mouth.opens().await;
                 if let Some(until) = self.rests_until {
                     sleep_until(until).await;
@@ -110,7 +114,10 @@ impl FramesOut {
             }
             if let Some(frame) = outbox.pop_front() {
                 let expected = *bytes;
-                self.mouth.say(frame, bytes, |frame| self.staged.push(frame, expected));
+                self.mouth.say(frame, bytes, |frame| {
+                    self.tally.count(frame.wire_len());
+                    self.staged.push(frame, expected);
+                });
             }
         }
         Ok(None)

@@ -8,9 +8,10 @@ use super::{
     throttle::{Meters, Throttles},
 };
 use crate::{
-    Cancel, Exit, Fence, Mode, PeerInfo, Registry, StreamKind, StreamSpec, Violation,
+    Cancel, CloseReason, Exit, Fence, Mode, PeerInfo, Registry, StreamKind, StreamSpec, Violation,
     handshake::Negotiated,
-    quic::{Farewell, Link, RecvHalf, ResetCode, SendHalf},
+    observe::{ConnectionSnapshot, FlightEvent, Lane, Recorder, Tally, Text, TurnedAway, Way, metrics},
+    quic::{Farewell, Link, RecvHalf, ResetCode, SendHalf, refuse},
     service::Entry,
     tongue::Voice,
     wire::{FrameAssembler, PreludeHead},
@@ -18,15 +19,15 @@ use crate::{
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicBool},
-    time::Instant,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// A stream kind that was negotiated, with the meters that outlive its streams.
 pub(super) struct Kind {
     pub(super) entry: Entry,
     inbound: Arc<Pace>,
     outbound: Option<Arc<Pace>>,
+    lane: Arc<Lane>,
 }
 
 /// One connection, as its streams see it.
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(super) kinds: BTreeMap<StreamKind, Kind>,
     pub(super) heard: Arc<Heard>,
     pub(super) cancel: Cancel,
+    pub(super) recorder: Arc<Recorder>,
+    turned_away: TurnedAway,
     voice: Voice,
     up: Throttles,
     down: Throttles,
@@ -77,8 +80,9 @@ impl Shared {
         info: PeerInfo,
         agreed: Negotiated,
         (registry, voice, meters): (&Registry, Voice, &Meters),
-        now: Instant,
+        now: std::time::Instant,
     ) -> Self {
+        let recorder = Arc::new(Recorder::new(info.clone(), now));
         let kinds = registry.offered().filter(|entry| agreed.capabilities.contains(entry.spec.capability));
         let kinds = kinds.map(|entry| {
             let rate = terms::inbound_rate(&agreed, &entry.spec);
@@ -87,12 +91,14 @@ impl Shared {
                 entry: entry.clone(),
                 inbound: Arc::new(Pace::new(now, rate, rate)),
                 outbound: paced.then(|| Arc::new(Pace::new(now, PACED_FRAMES, PACED_BURST))),
+                lane: Arc::new(Lane::new(entry.spec.name, Arc::clone(&recorder))),
             };
             (entry.spec.kind, kind)
         });
         let kinds = kinds.collect();
-        let ((up, down), heard) = (meters.connection(now), Arc::new(Heard::new(now)));
-        Self { link, info, agreed, kinds, heard, cancel: Cancel::new(), voice, up, down }
+        let (heard, cancel, turned_away) = (Arc::new(Heard::new(now)), Cancel::new(), TurnedAway::default());
+        let (up, down) = meters.connection(now);
+        Self { link, info, agreed, kinds, heard, cancel, recorder, turned_away, voice, up, down }
     }
 
     /// The negotiated streams of a mode.
@@ -119,7 +125,7 @@ impl Shared {
 
     /// Frames from the peer on an ordered stream.
     pub(super) fn frames_in(&self, kind: &Kind, half: RecvHalf, refused: &Arc<AtomicBool>) -> FramesIn {
-        let mut frames = self.plain_frames_in(&kind.entry.spec, half);
+        let mut frames = self.plain_frames_in(kind, half);
         frames.refused = Arc::clone(refused);
         frames.pace = Some(Arc::clone(&kind.inbound));
         frames.heard = Some(Arc::clone(&self.heard));
@@ -127,9 +133,11 @@ impl Shared {
     }
 
     /// Frames from the peer that neither count nor keep the connection alive: those of a response.
-    pub(super) fn plain_frames_in(&self, spec: &StreamSpec, half: RecvHalf) -> FramesIn {
+    pub(super) fn plain_frames_in(&self, kind: &Kind, half: RecvHalf) -> FramesIn {
+        let spec = &kind.entry.spec;
         let cap = terms::inbound_cap(&self.agreed, spec);
-        let mut frames = FramesIn::new(half, FrameAssembler::new(spec.clone(), cap));
+        let assembler = FrameAssembler::new(spec.clone(), cap);
+        let mut frames = FramesIn::new(half, assembler, kind.tally(Way::In));
         frames.throttles = self.down.clone();
         frames
     }
@@ -144,8 +152,64 @@ impl Shared {
     ) -> FramesOut {
         let cap = terms::outbound_cap(&self.agreed, &kind.entry.spec, opener);
         let mouth = self.voice.mouth(&self.info, kind.entry.spec.kind);
-        let mut frames = FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused), mouth);
+        let tally = kind.tally(Way::Out);
+        let mut frames =
+            FramesOut::new(half, cap, kind.outbound.clone(), Arc::clone(refused), (mouth, tally));
         frames.throttles = self.up.clone();
         frames
+    }
+
+    /// Resets a stream of the peer's on which nothing runs yet.
+    pub(super) fn refuse(&self, send: SendHalf, recv: RecvHalf, code: ResetCode) {
+        self.turned_away.count(Instant::now().into_std(), code, &self.recorder);
+        refuse(send, recv, code);
+    }
+
+    /// Records the end of the connection: its cause, and our close if the link still stands.
+    pub(super) fn over(&self, now: std::time::Instant, reason: &CloseReason, farewell: Farewell) {
+        match reason {
+            CloseReason::Violation { stream, violation } => {
+                metrics::violation(violation.class());
+                let evidence = Text::of(violation.evidence());
+                let (stream, rule) = (*stream, violation.rule());
+                self.recorder.note(now, FlightEvent::Violation { stream, rule, evidence });
+            }
+            CloseReason::Panicked { stream, message } => {
+                let message = Text::of(message);
+                self.recorder.note(now, FlightEvent::Panicked { stream, message });
+            }
+            _ => {}
+        }
+        if !self.link.is_over() {
+            let Farewell { code, reason } = farewell;
+            self.recorder.note(now, FlightEvent::CloseSent { code, reason });
+        }
+        self.recorder.over(now, reason);
+    }
+
+    /// The connection as it stands.
+    pub(super) fn snapshot(&self, now: std::time::Instant) -> ConnectionSnapshot {
+        let vitals = self.link.vitals();
+        let kinds = self.kinds.values().map(|kind| (&kind.entry.spec, &*kind.lane));
+        ConnectionSnapshot {
+            peer: self.info.clone(),
+            age: self.recorder.age(now),
+            round_trip: vitals.round_trip,
+            up: vitals.up,
+            down: vitals.down,
+            congestion_window: vitals.congestion_window,
+            sent_packets: vitals.sent_packets,
+            lost_packets: vitals.lost_packets,
+            mtu: vitals.mtu,
+            streams: self.recorder.stream_snapshots(kinds),
+            refusals: self.turned_away.refusals(),
+        }
+    }
+}
+
+impl Kind {
+    /// Counts the frames of one half of one stream.
+    pub(super) fn tally(&self, way: Way) -> Tally {
+        Tally::new(Arc::clone(&self.lane), way)
     }
 }

@@ -1,7 +1,7 @@
 //! Which streams of a connection are open, and who may open the next: the opener, collision and re-open rules of
 //! wire 4.4. Pure.
 
-use crate::{Direction, Fence, Opener, PeerId, StreamKind, StreamSpec, Violation};
+use crate::{Direction, Fence, Opener, PeerId, StreamKind, StreamSpec, Violation, observe::Phase};
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -176,6 +176,19 @@ impl Slots {
             slot.state = State::Retired;
         }
         current
+    }
+
+    /// Where every stream stands.
+    pub(crate) fn phases(&self) -> impl Iterator<Item = (StreamKind, &'static str, Phase)> {
+        self.slots.iter().map(|(kind, slot)| {
+            let phase = match slot.state {
+                State::Idle { .. } => Phase::Idle,
+                State::Opening(_) => Phase::Opening,
+                State::Live { fence, ours, .. } => Phase::Open { fence, ours },
+                State::Retired => Phase::Retired,
+            };
+            (*kind, slot.name, phase)
+        })
     }
 
     /// Whether we are the one who opens such a stream.

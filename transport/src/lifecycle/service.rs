@@ -168,7 +168,7 @@ impl Drop for Ending {
         let Some(why) = why else { return };
         let name = self.name;
         let failure = ServiceFailure { name, why };
-        tracing::error!(%failure, "a service failed");
+        tracing::error!(target: crate::observe::target::SERVICE, %failure, "a service failed");
         if let Some(first) = &self.first_failure {
             first.send_if_modified(|first| {
                 let is_first = first.is_none();

@@ -11,6 +11,7 @@ use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
     connection::{Connection, Meters, Stop},
     handshake::Terms,
+    observe::{Text, metrics, rationed, target},
     plant::planted,
     quic::{Endpoint, Farewell, Ground, Incoming},
     routine::{TaskEnd, contain},
@@ -150,7 +151,7 @@ impl Pool {
                 incoming = accept(self.endpoint.as_ref()) => match incoming {
                     Some(incoming) => self.on_incoming(incoming),
                     None => {
-                        tracing::error!("the QUIC endpoint's task has died: binding again");
+                        rationed!(error, target::ENDPOINT, "the QUIC endpoint's task has died: binding again");
                         // It holds the port: the port is not free before the last connection of it has noticed, too.
                         self.endpoint = None;
                         self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
@@ -198,7 +199,10 @@ impl Pool {
                 match outcome {
                     TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
                     TaskEnd::Finished(Err(missed)) => self.refused(from, missed),
-                    TaskEnd::Panicked(message) => tracing::error!(panic = %message, "an admission panicked"),
+                    TaskEnd::Panicked(message) => {
+                        let panic = Text::of(&message);
+                        rationed!(error, target::PEER, %panic, "an admission panicked");
+                    }
                 }
             }
             Report::Dialled { peer, once, outcome } => {
@@ -214,7 +218,8 @@ impl Pool {
                 if let Err(reason) = failed
                     && !self.peers.contains_key(&peer.id)
                 {
-                    tracing::debug!(%peer, %reason, "dial failed");
+                    tracing::debug!(target: target::PEER, %peer, %reason, "dial failed");
+                    metrics::dial_failed(&reason);
                     if !once {
                         self.redials.failed(peer.id, Instant::now().into_std());
                     }
@@ -228,9 +233,11 @@ impl Pool {
     /// Spends nothing on an attempt before there is a place for it.
     fn on_incoming(&mut self, incoming: Incoming) {
         if self.pending >= self.config.pending_handshakes {
+            metrics::attempt_ignored();
             return incoming.ignore();
         }
         if self.pending.saturating_mul(2) >= self.config.pending_handshakes && !incoming.is_validated() {
+            metrics::attempt_retried();
             return incoming.retry();
         }
         self.pending = self.pending.saturating_add(1);
@@ -337,7 +344,11 @@ impl Pool {
         let registered = Registered { info: info.clone(), initiator, since: Instant::now(), stop };
         self.peers.insert(id, registered);
         self.redials.connected(id, Instant::now().into_std());
-        let span = tracing::debug_span!("peer", id = %id.short(), connection = ?connection);
+        let span = tracing::debug_span!(
+            target: target::PEER, "peer", id = %id.short(), ?connection, direction = ?info.direction
+        );
+        metrics::connected(info.direction);
+        metrics::connections(info.direction, self.count(info.direction));
         self.tell(PeerEvent::Connected(info));
         let reports = self.reports.clone();
         let life = async move {
@@ -355,7 +366,7 @@ impl Pool {
         if let Some(gone) = self.peers.remove(&id) {
             // A connection that no longer listens has ended by itself.
             drop(gone.stop.send(Stop { reason: reason.clone(), farewell }));
-            self.forget(gone.info, reason);
+            self.forget(gone.info, gone.since, reason);
         }
     }
 
@@ -364,18 +375,21 @@ impl Pool {
         if self.peers.get(&id).is_some_and(|peer| peer.info.connection == connection)
             && let Some(gone) = self.peers.remove(&id)
         {
-            self.forget(gone.info, reason);
+            self.forget(gone.info, gone.since, reason);
         }
     }
 
-    fn forget(&mut self, peer: PeerInfo, reason: CloseReason) {
+    fn forget(&mut self, peer: PeerInfo, since: Instant, reason: CloseReason) {
+        metrics::disconnected(&reason, since.elapsed());
+        metrics::connections(peer.direction, self.count(peer.direction));
         self.snapshot.remove(peer.id);
         self.redials.disconnected(peer.id, Instant::now().into_std());
         self.tell(PeerEvent::Disconnected { peer, reason });
     }
 
     fn refused(&self, addr: SocketAddr, missed: Missed) {
-        tracing::debug!(%addr, reason = %missed.reason, "admission failed");
+        tracing::debug!(target: target::PEER, %addr, reason = %missed.reason, "admission failed");
+        metrics::admission_failed(&missed.reason);
         if let (Some(peer), CloseReason::HandshakeRefused(reason)) = (missed.peer, missed.reason) {
             self.tell(PeerEvent::Refused { peer, addr, reason });
         }
@@ -400,7 +414,7 @@ impl Pool {
                 self.rebind_at = None;
             }
             Err(error) => {
-                tracing::debug!(%error, "binding again failed");
+                tracing::debug!(target: target::ENDPOINT, %error, "binding again failed");
                 self.rebind_at = Some(Instant::now() + REBIND_PAUSE);
             }
         }
@@ -411,6 +425,8 @@ impl Pool {
         let until = Instant::now() + grace;
         for (_, peer) in std::mem::take(&mut self.peers) {
             drop(peer.stop.send(Stop { reason: CloseReason::Local, farewell: Farewell::NEUTRAL }));
+            metrics::disconnected(&CloseReason::Local, peer.since.elapsed());
+            metrics::connections(peer.info.direction, 0);
             self.snapshot.remove(peer.info.id);
             self.tell(PeerEvent::Disconnected { peer: peer.info, reason: CloseReason::Local });
         }
@@ -422,7 +438,7 @@ impl Pool {
         // Every dial, handshake and connection holds a sender of reports: when none is left, all have ended.
         let all = async { while inbox.recv().await.is_some() {} };
         if timeout_at(until, all).await.is_err() {
-            tracing::warn!("shutdown: the grace is over before every session has ended");
+            tracing::warn!(target: target::PEER, "shutdown: the grace is over before every session has ended");
         }
         if let Some(endpoint) = endpoint {
             endpoint.halt(LINGER).await;

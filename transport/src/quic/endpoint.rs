@@ -1,5 +1,7 @@
 //! One UDP port, from which we dial and on which we are dialled.
 
+#[cfg(feature = "qlog")]
+use super::qlog::Traces;
 use super::{
     disco::Keys,
     entropy::Source,
@@ -70,6 +72,8 @@ pub(crate) struct Ground {
     lives: Source,
     #[cfg(feature = "simulation")]
     token_time: Option<Arc<dyn crate::TokenTime>>,
+    #[cfg(feature = "qlog")]
+    traces: Option<Traces>,
 }
 
 impl Ground {
@@ -80,6 +84,8 @@ impl Ground {
             lives: Source::new(config.entropy).child("endpoint"),
             #[cfg(feature = "simulation")]
             token_time: config.token_time.clone(),
+            #[cfg(feature = "qlog")]
+            traces: config.qlog_dir.clone().map(Traces::into_dir),
         }
     }
 }
@@ -95,6 +101,9 @@ pub(crate) struct Endpoint {
     first_ids: Source,
     socket: Arc<DiscoSocket>,
     outbound: Arc<TransportConfig>,
+    /// What inbound connections are configured with, and where traces go.
+    #[cfg(feature = "qlog")]
+    traced: Option<(ServerConfig, Traces)>,
     halt: Cancel,
 }
 
@@ -118,12 +127,24 @@ impl Endpoint {
         let socket = DiscoSocket::new(socket, Keys::new(identity), ChaCha20Rng::from_seed(seed));
         let endpoint = endpoint_config(identity, &source)?;
         let server = server_config(identity, &tls, ground)?;
+        #[cfg(feature = "qlog")]
+        let traced = ground.traces.clone().map(|traces| (server.clone(), traces));
         let (tasks, port) = (Arc::clone(&runtime), Arc::<DiscoSocket>::clone(&socket));
         let quic = quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), port, runtime)
             .map_err(|source| BindError::socket(listen, source))?;
         tasks.spawn(Box::pin(socket.beating()));
         let (nonces, first_ids) = (source.child("handshake"), source.child("first ids"));
-        Ok(Self { quic, tls, socket, nonces, first_ids, outbound: Arc::new(transport(OUTBOUND)), halt })
+        Ok(Self {
+            quic,
+            tls,
+            socket,
+            nonces,
+            first_ids,
+            outbound: Arc::new(transport(OUTBOUND)),
+            #[cfg(feature = "qlog")]
+            traced,
+            halt,
+        })
     }
 
     /// The bound address.
@@ -134,7 +155,10 @@ impl Endpoint {
     /// The next connection attempt, or `None` once the endpoint is closed or its task has died.
     pub(crate) async fn accept(&self) -> Option<Incoming> {
         let incoming = self.quic.accept().await?;
-        Some(Incoming::new(incoming, Arc::clone(&self.socket), self.nonces.clone()))
+        let incoming = Incoming::new(incoming, Arc::clone(&self.socket), self.nonces.clone());
+        #[cfg(feature = "qlog")]
+        let incoming = incoming.traced(self.traced.clone());
+        Some(incoming)
     }
 
     /// Connects to a peer and proves both identities.
@@ -142,7 +166,7 @@ impl Endpoint {
         let tls = self.tls.client(peer.id).map_err(|error| DialError::Local(error.to_string()))?;
         let crypto = QuicClientConfig::try_from(tls).map_err(|error| DialError::Local(error.to_string()))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
-        config.transport_config(Arc::clone(&self.outbound));
+        config.transport_config(self.outbound_config(peer.addr));
         let first_id = self.first_ids.draw().map_err(|error| DialError::Local(error.to_string()))?;
         // Asked for once: the configuration serves this one dial.
         config.initial_dst_cid_provider(Arc::new(move || ConnectionId::new(&first_id[..FIRST_ID_BYTES])));
@@ -157,6 +181,20 @@ impl Endpoint {
             },
         )?;
         Link::establish(connecting, &self.socket, self.nonces.clone()).await
+    }
+
+    #[cfg(not(feature = "qlog"))]
+    fn outbound_config(&self, _to: SocketAddr) -> Arc<TransportConfig> {
+        Arc::clone(&self.outbound)
+    }
+
+    #[cfg(feature = "qlog")]
+    fn outbound_config(&self, to: SocketAddr) -> Arc<TransportConfig> {
+        let trace = self.traced.as_ref().and_then(|(_, traces)| traces.open("out", to));
+        match trace {
+            Some(trace) => Arc::new(traced(OUTBOUND, trace)),
+            None => Arc::clone(&self.outbound),
+        }
     }
 
     /// Closes what is open with code 0 and takes no more. Dials and handshakes under way end at once.
@@ -234,6 +272,22 @@ fn transport(windows: Windows) -> TransportConfig {
         .datagram_send_buffer_size(0)
         .congestion_controller_factory(Arc::new(CubicConfig::default()));
     config
+}
+
+/// As [`transport`], traced.
+#[cfg(feature = "qlog")]
+fn traced(windows: Windows, trace: quinn::QlogStream) -> TransportConfig {
+    let mut config = transport(windows);
+    config.qlog_stream(Some(trace));
+    config
+}
+
+/// What an inbound connection is configured with if it is traced.
+#[cfg(feature = "qlog")]
+pub(super) fn traced_server(server: &ServerConfig, trace: quinn::QlogStream) -> Arc<ServerConfig> {
+    let mut server = server.clone();
+    server.transport_config(Arc::new(traced(INBOUND, trace)));
+    Arc::new(server)
 }
 
 /// Random ids that any instance of this node may see again: none is invalid, so a packet of a connection that a

@@ -7,10 +7,10 @@ use super::{
     streams::{RecvHalf, SendHalf},
     tls::WRONG_IDENTITY_ALERT,
 };
-use crate::{PeerId, identity::from_spki};
+use crate::{PeerId, identity::from_spki, observe::Volume};
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 use rustls::pki_types::CertificateDer;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// The longest piece of a peer's text that is kept: it ends in logs and reports.
 const MAX_REMOTE_TEXT: usize = 128;
@@ -56,6 +56,18 @@ pub(crate) enum LinkEnd {
     Local,
 }
 
+/// What QUIC knows of a connection's path and traffic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vitals {
+    pub(crate) round_trip: Duration,
+    pub(crate) congestion_window: u64,
+    pub(crate) sent_packets: u64,
+    pub(crate) lost_packets: u64,
+    pub(crate) mtu: u16,
+    pub(crate) up: Volume,
+    pub(crate) down: Volume,
+}
+
 /// Why a dial gave no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DialError {
@@ -74,11 +86,25 @@ pub(crate) struct Incoming {
     quic: quinn::Incoming,
     socket: Arc<DiscoSocket>,
     nonces: Source,
+    #[cfg(feature = "qlog")]
+    traced: Option<(quinn::ServerConfig, super::qlog::Traces)>,
 }
 
 impl Incoming {
     pub(super) const fn new(quic: quinn::Incoming, socket: Arc<DiscoSocket>, nonces: Source) -> Self {
-        Self { quic, socket, nonces }
+        Self {
+            quic,
+            socket,
+            nonces,
+            #[cfg(feature = "qlog")]
+            traced: None,
+        }
+    }
+
+    /// Traced, if there is a place for another trace once it is let in.
+    #[cfg(feature = "qlog")]
+    pub(super) fn traced(self, traced: Option<(quinn::ServerConfig, super::qlog::Traces)>) -> Self {
+        Self { traced, ..self }
     }
 
     /// Where it claims to come from.
@@ -104,7 +130,17 @@ impl Incoming {
 
     /// Goes through TLS with it.
     pub(crate) async fn establish(self) -> Result<Link, DialError> {
-        let connecting = self.quic.accept().map_err(|error| DialError::Ended(error.into()))?;
+        #[cfg(feature = "qlog")]
+        let trace = self.traced.and_then(|(server, traces)| {
+            Some(super::endpoint::traced_server(&server, traces.open("in", self.quic.remote_address())?))
+        });
+        #[cfg(not(feature = "qlog"))]
+        let trace = None;
+        let connecting = match trace {
+            Some(server) => self.quic.accept_with(server),
+            None => self.quic.accept(),
+        };
+        let connecting = connecting.map_err(|error| DialError::Ended(error.into()))?;
         Link::establish(connecting, &self.socket, self.nonces).await
     }
 }
@@ -154,6 +190,21 @@ impl Link {
         self.quic.remote_address()
     }
 
+    /// The path and the traffic as they stand. Copies a few numbers out of QUIC's state.
+    pub(crate) fn vitals(&self) -> Vitals {
+        let stats = self.quic.stats();
+        let volume = |udp: quinn::UdpStats| Volume { count: udp.datagrams, bytes: udp.bytes };
+        Vitals {
+            round_trip: stats.path.rtt,
+            congestion_window: stats.path.cwnd,
+            sent_packets: stats.path.sent_packets,
+            lost_packets: stats.path.lost_packets,
+            mtu: stats.path.current_mtu,
+            up: volume(stats.udp_tx),
+            down: volume(stats.udp_rx),
+        }
+    }
+
     /// Opens a stream; waits while the peer allows no more.
     pub(crate) async fn open(&self) -> Result<(SendHalf, RecvHalf), LinkEnd> {
         let (send, recv) = self.quic.open_bi().await?;
@@ -169,6 +220,11 @@ impl Link {
     /// Waits for the end of the connection.
     pub(crate) async fn ended(&self) -> LinkEnd {
         self.quic.closed().await.into()
+    }
+
+    /// Whether the connection has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.quic.close_reason().is_some()
     }
 
     /// Closes the connection. The first close counts.

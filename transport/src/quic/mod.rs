@@ -4,6 +4,8 @@ mod disco;
 mod endpoint;
 mod entropy;
 mod link;
+#[cfg(feature = "qlog")]
+mod qlog;
 mod runtime;
 #[cfg(feature = "simulation")]
 mod seeded;

@@ -1,7 +1,7 @@
 //! Where datagrams come from and go to: the system's UDP, or a socket of the embedder's; and disco beside QUIC on it.
 
 use super::disco::{Due, Envelope, Keys, Message, Path, Refused, State, Ticket, beat, is_disco};
-use crate::PeerId;
+use crate::{PeerId, observe::target};
 use parking_lot::Mutex;
 use quinn::{
     AsyncUdpSocket, UdpPoller,
@@ -134,7 +134,7 @@ impl DiscoSocket {
     pub(super) fn dialling(self: &Arc<Self>, peer: PeerId, addr: SocketAddr) -> Neighbourhood {
         let pair = self.keys.pair(peer);
         if pair.is_none() {
-            tracing::debug!(peer = %peer.short(), "dialled without a ping: the id is no key");
+            tracing::debug!(target: target::ENDPOINT, peer = %peer.short(), "dialled without a ping: the id is no key");
         }
         let ticket = pair.and_then(|pair| self.state.lock().dialling(peer, addr, pair, now()));
         Neighbourhood { socket: Arc::downgrade(self), ticket }
@@ -204,7 +204,7 @@ impl DiscoSocket {
         let from = Path { remote: meta.addr, local: meta.dst_ip };
         for datagram in received.chunks_mut(meta.stride.max(1)).filter(|datagram| is_disco(datagram)) {
             if let Err(why) = self.hear(from, datagram) {
-                tracing::trace!(from = %from.remote, ?why, "disco datagram ignored");
+                tracing::trace!(target: target::ENDPOINT, from = %from.remote, ?why, "disco datagram ignored");
                 self.state.lock().refused(why);
             }
             // Without QUIC's fixed bit it is no packet, and QUIC ignores it (wire 1.6).
@@ -240,7 +240,7 @@ impl DiscoSocket {
 
 impl Drop for DiscoSocket {
     fn drop(&mut self) {
-        tracing::debug!(counters = ?self.state.lock().counters(), "disco is over");
+        tracing::debug!(target: target::ENDPOINT, counters = ?self.state.lock().counters(), "disco is over");
         self.wake.notify_one();
     }
 }

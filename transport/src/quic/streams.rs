@@ -20,13 +20,18 @@ pub(crate) enum ResetCode {
 }
 
 impl ResetCode {
-    fn wire(self) -> VarInt {
-        VarInt::from_u32(match self {
+    /// The code on the wire.
+    pub(crate) const fn number(self) -> u32 {
+        match self {
             Self::Resource => 1,
             Self::BadPrelude => 2,
             Self::RateLimit => 3,
             Self::UnknownStream => 5,
-        })
+        }
+    }
+
+    const fn wire(self) -> VarInt {
+        VarInt::from_u32(self.number())
     }
 }
 

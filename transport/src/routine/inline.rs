@@ -6,7 +6,10 @@ use super::{
     pool::{Shared, Taken, WorkPool},
     supervise::{TaskEnd, contain},
 };
-use crate::Spawner;
+use crate::{
+    Spawner,
+    observe::{Text, rationed, target},
+};
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -97,7 +100,7 @@ async fn work(shared: &Shared, cost: JobCost) {
 
 async fn run(ready: Box<dyn Ready>, pace: &mut Pace) {
     if let TaskEnd::Panicked(panic) = contain(ready.run(pace)).await {
-        tracing::error!(%panic, "a job's value panicked while it was dropped");
+        rationed!(error, target::TASK, panic = %Text::of(&panic), "a job's value panicked while it was dropped");
     }
 }
 

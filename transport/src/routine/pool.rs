@@ -6,7 +6,10 @@ use super::{
     pace::{Pace, wait_on_thread},
     supervise::{bury, shielded},
 };
-use crate::{Cancel, Spawner};
+use crate::{
+    Cancel, Spawner,
+    observe::{Text, rationed, target},
+};
 use parking_lot::{Condvar, Mutex};
 use std::{collections::VecDeque, fmt, io, sync::Arc};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -89,7 +92,7 @@ impl Shared {
             // The job holds the session open; the drained line goes first, so that the job's end is the session's.
             drop(drained);
             if let Err(panic) = shielded(|| wait_on_thread(ready.run(&mut pace))) {
-                tracing::error!(%panic, "a job's value panicked while it was dropped");
+                rationed!(error, target::TASK, panic = %Text::of(&panic), "a job's value panicked while it was dropped");
             }
             finished = Some(id);
         }

@@ -1,6 +1,10 @@
 //! Panics become values.
 
-use crate::{Exit, plant::planted};
+use crate::{
+    Exit,
+    observe::{Text, rationed, target},
+    plant::planted,
+};
 use futures::FutureExt;
 use std::{
     any::Any,
@@ -60,7 +64,7 @@ pub(crate) fn bury<T>(what: &'static str, value: T) {
         planted(what);
     });
     if let Err(panic) = buried {
-        tracing::error!(what, %panic, "a drop panicked");
+        rationed!(error, target::TASK, what, panic = %Text::of(&panic), "a drop panicked");
     }
 }
 

@@ -233,6 +233,16 @@ pub fn stop_theirs(recv: &mut RecvStream, code: u32) {
     recv.stop(VarInt::from_u32(code)).unwrap();
 }
 
+/// Closes the connection.
+pub fn hang_up(connection: &Connection, code: u32, reason: &[u8]) {
+    connection.close(VarInt::from_u32(code), reason);
+}
+
+/// Waits until every connection of the endpoint has ended and told its peer.
+pub async fn all_gone(endpoint: &Endpoint) {
+    endpoint.wait_idle().await;
+}
+
 /// Whether a dial with this application protocol comes to a connection.
 pub async fn dial_with(endpoint: &Endpoint, seed: u8, alpn: &[u8], to: SocketAddr) -> bool {
     within(endpoint.connect_with(client(seed, alpn), to, "raw.invalid").unwrap()).await.is_ok()
