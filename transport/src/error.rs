@@ -1,6 +1,6 @@
 //! Why something of the transport failed, for people and for code.
 
-use crate::{Refusal, StreamKind, Violation};
+use crate::{Refusal, StreamKind, Violation, observe::Text};
 use std::{io, net::SocketAddr};
 
 /// The transport could not start.
@@ -95,6 +95,21 @@ pub enum CloseReason {
     /// The dial never left this machine.
     #[error("cannot dial: {0}")]
     NotDialled(String),
+}
+
+impl CloseReason {
+    /// The same with short and printable words: fit to be kept. A panic's words may hold a whole frame of the peer's.
+    pub(crate) fn shortened(&self) -> Self {
+        match self {
+            Self::Violation { stream, violation } => {
+                Self::Violation { stream, violation: violation.shortened() }
+            }
+            Self::Panicked { stream, message } => {
+                Self::Panicked { stream, message: Text::of(message).to_string() }
+            }
+            other => other.clone(),
+        }
+    }
 }
 
 /// A peer's close has no machine-readable reject message; its text tells what is likely (wire 1.5).

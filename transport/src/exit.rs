@@ -1,6 +1,6 @@
 //! Why a routine ended, and the one table from that to the connection.
 
-use crate::FaultClass;
+use crate::{FaultClass, observe::Text};
 use std::fmt;
 
 /// A peer's provable fault: the class, the rule it broke, and the evidence in words.
@@ -40,6 +40,11 @@ impl Violation {
     #[must_use]
     pub const fn rule(&self) -> &'static str {
         self.rule
+    }
+
+    /// The same with [`MAX_TEXT`](crate::observe::MAX_TEXT) bytes of printable evidence at most: fit to be kept.
+    pub(crate) fn shortened(&self) -> Self {
+        Self { evidence: Text::of(&self.evidence).to_string(), ..self.clone() }
     }
 
     /// What was seen.

@@ -239,7 +239,7 @@ impl Log {
     /// Notes the first cause of the connection's end; a later one is no cause.
     pub(super) fn over(&mut self, now: Instant, reason: &CloseReason) {
         if self.over.is_none() {
-            self.over = Some(reason.clone());
+            self.over = Some(reason.shortened());
             self.note(now, FlightEvent::Over { reason: Text::of(&reason.to_string()) });
         }
     }
@@ -311,6 +311,22 @@ mod tests {
                 FlightEvent::StreamRetired { stream: NAME, end: StreamEnd::Closed },
             ]
         );
+    }
+
+    #[test]
+    fn a_cause_with_a_peers_whole_frame_in_it_is_kept_short() {
+        let words = "x".repeat(1 << 20);
+        let violation = crate::Violation::malformed("rule", words.clone());
+        let causes = [
+            CloseReason::Violation { stream: NAME, violation },
+            CloseReason::Panicked { stream: NAME, message: words },
+        ];
+        for cause in causes {
+            let mut log = Log::new();
+            log.over(now(), &cause);
+            let kept = log.over.map(|over| over.to_string().len());
+            assert!(kept.is_some_and(|bytes| bytes < crate::observe::MAX_TEXT + 100), "{kept:?}");
+        }
     }
 
     #[test]
