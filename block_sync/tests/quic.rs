@@ -27,7 +27,7 @@ async fn node(seed: u8, chain: &Chain, held: usize) -> Node {
         BlockSync::new(store.clone(), views, BlockSyncConfig::recommended(), pool, &spawner);
     let mut registry = Registry::new();
     registry.register(service).unwrap();
-    let config = TransportConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0x22; 32], seed.into());
+    let config = TransportConfig::local(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0x22; 32], seed.into());
     let identity = Identity::from_seed([seed; 32]).unwrap();
     let transport = Transport::start(config, identity, registry, spawner).await.unwrap();
     Node { transport, handle, store, views: publisher }

@@ -84,7 +84,7 @@ async fn transport(seed: u8, spawner: &Spawner, service: impl Service) -> Transp
     let mut registry = Registry::new();
     registry.register(service).unwrap();
     registry.register(Reason).unwrap();
-    let config = TransportConfig::new("127.0.0.1:0".parse().unwrap(), 3, CHAIN, 7);
+    let config = TransportConfig::local("127.0.0.1:0".parse().unwrap(), 3, CHAIN, 7);
     Transport::start(config, identity(seed), registry, spawner.clone()).await.unwrap()
 }
 

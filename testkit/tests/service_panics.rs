@@ -234,7 +234,7 @@ async fn start(index: u8, plan: &Arc<Plan>) -> Node {
     });
     let mut registry = Registry::new();
     registry.register(Fetch { queue: queue.clone(), events: sender, state }).unwrap();
-    let config = TransportConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0x22; 32], index.into());
+    let config = TransportConfig::local(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0x22; 32], index.into());
     let transport = Transport::start(config, identity(index), registry, spawner.clone()).await.unwrap();
     Node { transport, spawner, queue, known }
 }

@@ -1,6 +1,6 @@
 //! What a transport is started with.
 
-use crate::{Bandwidth, DatagramSocket, Entropy};
+use crate::{Bandwidth, DatagramSocket, Entropy, GroupCaps};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// The transport's settings. [`TransportConfig::new`] gives the recommended ones.
@@ -36,6 +36,10 @@ pub struct TransportConfig {
     /// Inbound connections in TLS or handshake at once; above half of it a newcomer must first prove its address, above
     /// all of it the newcomer is dropped unanswered. Stops connections that never say who they are.
     pub pending_handshakes: usize,
+    /// What one neighbourhood gets of the inbound places. Stops one operator from taking them all.
+    pub groups: GroupCaps,
+    /// Whether only named peers are dialled and let in: for a node behind others of the same operator.
+    pub connect_only: bool,
     /// What TLS and handshake may take together, from the first datagram. Stops a peer that dribbles its Hello.
     pub handshake_timeout: Duration,
     /// How many bytes may pass in a second; without bound if nothing is said.
@@ -70,9 +74,19 @@ impl TransportConfig {
             max_inbound: 112,
             max_outbound: 16,
             pending_handshakes: 64,
+            groups: GroupCaps::OPEN,
+            connect_only: false,
             handshake_timeout: Duration::from_secs(5),
             bandwidth: Bandwidth { up: None, down: None, peer_up: None, peer_down: None },
             seed,
         }
+    }
+
+    /// The settings for nodes that all have one address: several on a machine, or tests. Neighbourhoods are not counted,
+    /// for every peer is of the same one; else as [`new`](Self::new). Nothing about an address, loopback or not, chooses
+    /// this by itself.
+    #[must_use]
+    pub fn local(listen: SocketAddr, network_id: u32, chain_id: [u8; 32], seed: u64) -> Self {
+        Self { groups: GroupCaps::ONE_HOST, ..Self::new(listen, network_id, chain_id, seed) }
     }
 }

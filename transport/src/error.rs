@@ -66,6 +66,15 @@ pub enum CloseReason {
     /// There was no room for it.
     #[error("no room for another connection")]
     Full,
+    /// It made room for a newcomer: places were short, and it was of the least use.
+    #[error("made room for another peer")]
+    Displaced,
+    /// The peer is banned, or so is its address: see [`TransportHandle::bans`](crate::TransportHandle::bans).
+    #[error("the peer is banned for now, or its address is")]
+    Banned,
+    /// This node meets only named peers, and it is none.
+    #[error("only named peers are met here, and it is none: name it")]
+    NotNamed,
     /// The peer closed it.
     #[error("closed by the peer with code {code} {reason:?}{}", remote_hint(*.code, .reason))]
     Remote {

@@ -67,6 +67,13 @@ impl FaultClass {
         }
     }
 
+    /// Whether the peer is kept out for a while after it, and nobody new of its neighbourhood met (threats 4.1): content
+    /// that is provably wrong was made with intent, while broken bytes may be an honest node's bug.
+    #[must_use]
+    pub const fn cools_down(self) -> bool {
+        matches!(self, Self::ProvenInvalid)
+    }
+
     /// Whether the fault is a peer's provable one, for which its connection is closed.
     #[must_use]
     pub const fn closes(self) -> bool {
@@ -77,6 +84,12 @@ impl FaultClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_provably_wrong_content_has_consequences_beyond_its_connection() {
+        let cooling: Vec<_> = FaultClass::ALL.into_iter().filter(|class| class.cools_down()).collect();
+        assert_eq!(cooling, [FaultClass::ProvenInvalid]);
+    }
 
     #[test]
     fn only_proven_peer_faults_close() {

@@ -19,6 +19,7 @@ pub mod observe;
 pub mod routine;
 pub mod wire;
 
+mod admission;
 mod bandwidth;
 mod cancel;
 mod capability;
@@ -42,6 +43,9 @@ mod stream;
 mod tongue;
 mod transport;
 
+#[cfg(feature = "simulation")]
+pub use admission::{AdmissionProbe, Tally};
+pub use admission::{Ban, BanError, BanReason, BanTarget, GroupCaps, Merit, Netgroup, Role};
 pub use bandwidth::Bandwidth;
 pub use cancel::Cancel;
 pub use capability::Capabilities;

@@ -1,6 +1,6 @@
 //! Who a peer is, and where.
 
-use crate::{Capabilities, Fence};
+use crate::{Capabilities, Fence, Role};
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 /// A peer's identity: its Ed25519 public key in compressed Edwards form (wire 1.2).
@@ -123,6 +123,9 @@ pub struct PeerInfo {
     pub addr: SocketAddr,
     /// Who dialled.
     pub direction: Direction,
+    /// What the peer is to us: in a session as it was when the connection was registered, in
+    /// [`TransportHandle::peers`](crate::TransportHandle::peers) as it is.
+    pub role: Role,
     /// The connection's generation: never reused in this process.
     pub connection: Fence,
     /// What both sides agreed on.

@@ -1,7 +1,7 @@
 //! What a routine is handed: the peer, frames in, frames out, a way to be told to end.
 
 use crate::{
-    Cancel, Exit, Fence, Frame, PeerInfo, Violation,
+    Cancel, Exit, Fence, Frame, Merit, PeerInfo, Violation,
     connection::{FramesIn, FramesOut},
     plant::OnDrop,
 };
@@ -193,6 +193,8 @@ pub struct Session {
     pub frames_out: FrameSender,
     /// Asks the routine to end.
     pub cancel: Cancel,
+    /// Where a service says that the peer was of use; [`drive`](crate::routine::drive()) does it for finished leases.
+    pub merit: Merit,
 }
 
 impl Session {
@@ -208,6 +210,7 @@ impl Session {
             frames_in: FrameReceiver { source: Source::Memory(source) },
             frames_out: FrameSender::memory(sink, usize::MAX),
             cancel: Cancel::new(),
+            merit: Merit::default(),
         };
         (session(left, from_right, to_right), session(right, from_left, to_left))
     }

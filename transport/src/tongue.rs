@@ -116,7 +116,7 @@ mod present {
 #[cfg(feature = "simulation")]
 mod tests {
     use super::*;
-    use crate::{Capabilities, Direction, Fence, Frame, PeerId, PeerInfo, StreamKind, TransportConfig};
+    use crate::{Capabilities, Direction, Fence, Frame, PeerId, PeerInfo, Role, StreamKind, TransportConfig};
     use bytes::Bytes;
     use std::{net::SocketAddr, sync::Arc, time::Duration};
     use tokio::time::Instant;
@@ -138,10 +138,10 @@ mod tests {
 
     fn mouth(tongue: Option<Arc<dyn Tongue>>) -> Mouth {
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
-        let config = TransportConfig { tongue, ..TransportConfig::new(addr, 3, [0; 32], 1) };
-        let (id, capabilities) = (PeerId::new([1; 32]), Capabilities::NONE);
-        let peer =
-            PeerInfo { id, addr, direction: Direction::Inbound, connection: Fence::mint(), capabilities };
+        let config = TransportConfig { tongue, ..TransportConfig::local(addr, 3, [0; 32], 1) };
+        let (direction, role) = (Direction::Inbound, Role::Inbound);
+        let (id, connection, capabilities) = (PeerId::new([1; 32]), Fence::mint(), Capabilities::NONE);
+        let peer = PeerInfo { id, addr, direction, role, connection, capabilities };
         Voice::of(&config).mouth(&peer, StreamKind(5))
     }
 

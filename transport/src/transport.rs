@@ -1,12 +1,12 @@
 //! Starting the transport, and talking to it.
 
 use crate::{
-    BindError, Capabilities, Frame, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry, RequestError,
-    Response, Spawner, StreamKind, TransportConfig,
+    Ban, BanError, BanTarget, BindError, Capabilities, Frame, Identity, PeerAddr, PeerEvents, PeerId,
+    PeerInfo, Registry, RequestError, Response, Spawner, StreamKind, TransportConfig,
     connection::Requester,
     handshake::Terms,
     observe::{ConnectionSnapshot, Flight, metrics},
-    pool::{Command, Pool, PoolParts, Snapshot},
+    pool::{Command, DoorCommand, Pool, PoolParts, Snapshot},
     quic::{Endpoint, Ground},
     wire::Limits,
 };
@@ -194,13 +194,27 @@ impl TransportHandle {
     ///
     /// [`AddPeerError`].
     pub async fn add_peer(&self, peer: PeerAddr) -> Result<(), AddPeerError> {
+        self.name(peer, false).await
+    }
+
+    /// As [`add_peer`](Self::add_peer), and vouches for the peer: it is never banned. A ban of its identity is lifted.
+    ///
+    /// # Errors
+    ///
+    /// [`AddPeerError`].
+    pub async fn add_trusted_peer(&self, peer: PeerAddr) -> Result<(), AddPeerError> {
+        self.name(peer, true).await
+    }
+
+    async fn name(&self, peer: PeerAddr, is_trusted: bool) -> Result<(), AddPeerError> {
         if peer.id == self.0.local_id {
             return Err(AddPeerError::Ourselves(peer.id));
         }
-        self.0.commands.send(Command::Add(peer)).await.map_err(|_| AddPeerError::Stopped)
+        self.0.commands.send(Command::Add { peer, is_trusted }).await.map_err(|_| AddPeerError::Stopped)
     }
 
-    /// Does not dial this peer any more. A connection that stands is left alone.
+    /// The peer is a stranger again: it is not dialled any more, and no longer trusted. A connection that stands is left
+    /// alone.
     pub async fn remove_peer(&self, id: PeerId) {
         drop(self.0.commands.send(Command::Remove(id)).await);
     }
@@ -228,6 +242,50 @@ impl TransportHandle {
     /// Closes the connection with this peer, if there is one. A named peer is dialled again after its pause.
     pub async fn close(&self, id: PeerId) {
         drop(self.0.commands.send(Command::Close(id)).await);
+    }
+
+    /// Keeps a peer, an address or a neighbourhood out for `lasting`, a year at most: what stands is closed, dials are
+    /// given up, and attempts to connect are dropped without an answer, or closed with code 0 where only the identity is
+    /// banned. Trusted peers are let through. `evidence` is for whoever reads [`bans`](Self::bans). Bans do not outlive the
+    /// transport.
+    ///
+    /// # Errors
+    ///
+    /// [`BanError`].
+    pub async fn ban(&self, target: BanTarget, lasting: Duration, evidence: &str) -> Result<(), BanError> {
+        let evidence = evidence.to_owned();
+        let ask = |done| DoorCommand::Ban { target, lasting, evidence, done };
+        self.ask_door(ask).await.unwrap_or(Err(BanError::Stopped))
+    }
+
+    /// Lifts a ban or a cooldown. `false` if there was none.
+    pub async fn unban(&self, target: BanTarget) -> bool {
+        self.ask_door(|done| DoorCommand::Unban { target, done }).await.unwrap_or_default()
+    }
+
+    /// Every ban and cooldown in force, by target.
+    pub async fn bans(&self) -> Vec<Ban> {
+        self.ask_door(DoorCommand::Bans).await.unwrap_or_default()
+    }
+
+    /// Says that a connected peer was of use just now: when places are short, others make room first
+    /// ([`Merit`](crate::Merit)).
+    pub fn credit(&self, peer: PeerId) {
+        if let Some(requester) = self.0.snapshot.requester(peer) {
+            requester.merit().credit();
+        }
+    }
+
+    /// Who has a place, counted anew; `None` once the transport has stopped.
+    #[cfg(feature = "simulation")]
+    pub async fn admission(&self) -> Option<crate::AdmissionProbe> {
+        self.ask_door(DoorCommand::Probe).await
+    }
+
+    async fn ask_door<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> DoorCommand) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.0.commands.send(Command::Door(ask(done))).await.ok()?;
+        answer.await.ok()
     }
 
     /// Sends one request on a stream of its own (wire 4.5). `deadline` covers the whole exchange.

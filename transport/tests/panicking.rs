@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use zakura_transport::{
-    Capabilities, CloseReason, Direction, Exit, Fence, Frame, Mode, Opener, PeerId, PeerInfo, Registry,
+    Capabilities, CloseReason, Direction, Exit, Fence, Frame, Mode, Opener, PeerId, PeerInfo, Registry, Role,
     Service, Session, Spawner, StreamSpec, Violation,
     routine::{
         Command, Demand, Ends, Job, JobCx, JobFault, Lease, Machine, Message, Overflow, RangeQueue, TaskEnd,
@@ -125,6 +125,7 @@ fn peer(id: u8) -> PeerInfo {
         id: PeerId::new([id; 32]),
         addr: ([127, 0, 0, 1], 1).into(),
         direction: Direction::Outbound,
+        role: Role::Outbound,
         connection: Fence::mint(),
         capabilities: Capabilities::NONE,
     }

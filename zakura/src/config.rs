@@ -10,11 +10,12 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     thread::available_parallelism,
+    time::Duration,
 };
 use zakura_block_sync::BlockSyncConfig;
 use zakura_discovery::wire::MAX_ADDRESSES;
 use zakura_header_sync::HeaderSyncConfig;
-use zakura_transport::{PeerAddr, PeerAddrError};
+use zakura_transport::{GroupCaps, PeerAddr, PeerAddrError};
 
 /// QUIC windows that one inbound peer may fill: 2 MiB in, 4 MiB out.
 const INBOUND_PEER: ByteSize = ByteSize::mib(6);
@@ -67,12 +68,25 @@ pub struct NodeSection {
 pub struct TransportSection {
     /// UDP address to listen on. Port 8234 is where existing nodes listen (wire 1.1). Keep one port: peers remember it.
     pub listen: SocketAddr,
-    /// Named peers, `ID@IP:PORT`: dialled, and dialled again for ever.
+    /// Named peers, `ID@IP:PORT`: dialled, and dialled again for ever. They make room for nobody.
     pub peers: Vec<String>,
+    /// Named peers that are vouched for as well: never banned.
+    pub trusted: Vec<String>,
+    /// Whether only named peers are dialled and let in: for a node behind others of the same operator.
+    pub connect_only: bool,
     /// Connections from peers that dialled us, at most. Stops strangers from filling our memory.
     pub max_inbound: usize,
     /// Connections that we dialled, at most. Apart from the inbound ones, so that strangers cannot take their places.
     pub max_outbound: usize,
+    /// Of these, connections from strangers of one neighbourhood (IPv4 /24, IPv6 /56) that dialled us, at most. Stops one
+    /// operator from taking every place with a key for each.
+    pub max_inbound_per_group: usize,
+    /// Handshakes of strangers of one neighbourhood under way at once, at most. Stops one operator from taking every place
+    /// before anybody has said who he is.
+    pub max_pending_per_group: usize,
+    /// Seconds for which nobody new of a neighbourhood is met after one of it delivered provably wrong content; 0 turns it
+    /// off.
+    pub group_cooldown: u64,
 }
 
 /// `[header_sync]`
@@ -127,7 +141,29 @@ impl Default for NodeSection {
 impl Default for TransportSection {
     fn default() -> Self {
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8234));
-        Self { listen, peers: Vec::new(), max_inbound: 112, max_outbound: 16 }
+        Self {
+            listen,
+            peers: Vec::new(),
+            trusted: Vec::new(),
+            connect_only: false,
+            max_inbound: 112,
+            max_outbound: 16,
+            max_inbound_per_group: GroupCaps::OPEN.inbound,
+            max_pending_per_group: GroupCaps::OPEN.pending,
+            group_cooldown: GroupCaps::OPEN.cooldown.as_secs(),
+        }
+    }
+}
+
+impl TransportSection {
+    /// What one neighbourhood gets.
+    #[must_use]
+    pub const fn groups(&self) -> GroupCaps {
+        GroupCaps {
+            pending: self.max_pending_per_group,
+            inbound: self.max_inbound_per_group,
+            cooldown: Duration::from_secs(self.group_cooldown),
+        }
     }
 }
 
@@ -197,6 +233,9 @@ pub enum ConfigError {
     /// A named peer is malformed.
     #[error("transport.peers: {0}")]
     Peer(#[from] PeerAddrError),
+    /// A trusted peer is malformed.
+    #[error("transport.trusted: {0}")]
+    Trusted(PeerAddrError),
     /// A bootstrap peer is malformed.
     #[error("discovery.bootstrap: {0}")]
     Bootstrap(PeerAddrError),
@@ -205,7 +244,7 @@ pub enum ConfigError {
     Advertise(String),
     /// Some of the named peers would never be dialled.
     #[error(
-        "transport.peers and discovery.bootstrap name {named} peers, transport.max_outbound allows {limit}: raise it, or \
+        "transport.peers, transport.trusted and discovery.bootstrap name {named} peers, transport.max_outbound allows {limit}: raise it, or \
          name fewer"
     )]
     Crowded {
@@ -245,12 +284,15 @@ impl Config {
         Self::default()
     }
 
-    /// The settings for nodes on one machine: loopback, any free port, few peers.
+    /// The settings for nodes on one machine: loopback, any free port, few peers, who are all of one neighbourhood.
     #[must_use]
     pub fn local() -> Self {
         let mut config = Self::default();
         config.transport.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         config.transport.max_inbound = 32;
+        config.transport.max_inbound_per_group = MAX_CONNECTIONS;
+        config.transport.max_pending_per_group = MAX_CONNECTIONS;
+        config.transport.group_cooldown = 0;
         config
     }
 
@@ -298,6 +340,15 @@ impl Config {
         self.transport.peers.iter().map(|peer| peer.parse().map_err(ConfigError::Peer)).collect()
     }
 
+    /// The trusted peers.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Trusted`] shows the malformed one.
+    pub fn trusted(&self) -> Result<Vec<PeerAddr>, ConfigError> {
+        self.transport.trusted.iter().map(|peer| peer.parse().map_err(ConfigError::Trusted)).collect()
+    }
+
     /// The peers to begin with; none without discovery.
     ///
     /// # Errors
@@ -309,13 +360,14 @@ impl Config {
         Ok(if self.discovery.enabled { peers } else { Vec::new() })
     }
 
-    /// Every peer that is dialled for ever: the named ones and those to begin with.
+    /// Every peer that is dialled for ever: the named ones, the trusted ones and those to begin with.
     ///
     /// # Errors
     ///
-    /// As [`peers`](Self::peers) and [`bootstrap`](Self::bootstrap).
+    /// As [`peers`](Self::peers), [`trusted`](Self::trusted) and [`bootstrap`](Self::bootstrap).
     pub fn kept_peers(&self) -> Result<Vec<PeerAddr>, ConfigError> {
         let mut peers = self.peers()?;
+        peers.extend(self.trusted()?);
         peers.extend(self.bootstrap()?);
         Ok(peers)
     }
@@ -383,7 +435,7 @@ impl Config {
 
 /// A variable's text as a TOML value: a list separated by commas where there are many, a number, a truth, or a text.
 fn from_environment(key: &str, text: &str) -> toml::Value {
-    if ["peers", "bootstrap", "advertise"].contains(&key) {
+    if ["peers", "trusted", "bootstrap", "advertise"].contains(&key) {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         return toml::Value::Array(items.map(toml::Value::from).collect());
     }

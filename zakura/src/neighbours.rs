@@ -43,7 +43,8 @@ pub(crate) fn settings(
         advertise: config.discovery.advertise.clone(),
         services: vec![ServiceId::HEADER_SYNC, ServiceId::BLOCK_SYNC],
         named: config.kept_peers()?.iter().map(|peer| peer.id).collect(),
-        target_outbound: config.discovery.target_outbound,
+        // Whom discovery finds, a node that meets only named peers does not dial.
+        target_outbound: if transport.connect_only { 0 } else { config.discovery.target_outbound },
         max_outbound: transport.max_outbound,
         max_connections: transport.max_inbound.saturating_add(transport.max_outbound),
         ..DiscoveryConfig::new(chain_id.network, chain_id.genesis.0, secret)

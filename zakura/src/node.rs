@@ -17,8 +17,8 @@ use zakura_block_sync::{BlockSync, BlockSyncHandle, ports::BlockStore};
 use zakura_discovery::{Discovery, DiscoveryHandle};
 use zakura_header_sync::{HeaderSync, HeaderSyncHandle, chain::BlockHash, ports::HeaderChain};
 use zakura_transport::{
-    AddPeerError, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId, PeerInfo, Registry,
-    RegistryError, Service, Spawner, TransportConfig, TransportHandle,
+    AddPeerError, Ban, BanError, BanTarget, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId,
+    PeerInfo, Registry, RegistryError, Service, Spawner, TransportConfig, TransportHandle,
     lifecycle::{DuplicateName, LAST_WAIT, Lifecycle, Running, ServiceFailure, StartError, StopLimits, Why},
     observe::{ConnectionSnapshot, Flight},
 };
@@ -236,12 +236,14 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
         #[cfg(feature = "qlog")]
         let settings = TransportConfig { qlog_dir, ..settings };
         let settings = base.lay(settings);
-        let (peers, grace, (opened, opening)) = (config.kept_peers()?, CLOSE_GRACE, oneshot::channel());
+        let (peers, trusted) = (config.kept_peers()?, config.trusted()?);
+        let (grace, (opened, opening)) = (CLOSE_GRACE, oneshot::channel());
         lifecycle.add(Peering {
             settings,
             identity,
             registry,
             peers,
+            trusted,
             spawner: spawner.clone(),
             grace,
             opened,
@@ -293,6 +295,8 @@ fn settings(config: &Config, chain_id: ChainId, us: PeerId) -> TransportConfig {
     TransportConfig {
         max_inbound: config.transport.max_inbound,
         max_outbound: config.transport.max_outbound,
+        groups: config.transport.groups(),
+        connect_only: config.transport.connect_only,
         ..TransportConfig::new(config.transport.listen, chain_id.network, chain_id.genesis.0, seed)
     }
 }
@@ -441,6 +445,34 @@ impl NodeHandle {
     /// [`AddPeerError`] if it is this node itself, or the node has stopped.
     pub async fn add_peer(&self, peer: PeerAddr) -> Result<(), AddPeerError> {
         self.transport.add_peer(peer).await
+    }
+
+    /// As [`add_peer`](Self::add_peer), and vouches for the peer: it is never banned.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_peer`](Self::add_peer).
+    pub async fn add_trusted_peer(&self, peer: PeerAddr) -> Result<(), AddPeerError> {
+        self.transport.add_trusted_peer(peer).await
+    }
+
+    /// Keeps a peer, an address or a neighbourhood out for a while ([`TransportHandle::ban`]).
+    ///
+    /// # Errors
+    ///
+    /// [`BanError`].
+    pub async fn ban(&self, target: BanTarget, lasting: Duration, evidence: &str) -> Result<(), BanError> {
+        self.transport.ban(target, lasting, evidence).await
+    }
+
+    /// Lifts a ban or a cooldown. `false` if there was none.
+    pub async fn unban(&self, target: BanTarget) -> bool {
+        self.transport.unban(target).await
+    }
+
+    /// Every ban and cooldown in force.
+    pub async fn bans(&self) -> Vec<Ban> {
+        self.transport.bans().await
     }
 
     /// Does not dial this peer any more, and closes the connection with it.

@@ -4,7 +4,7 @@ use crate::node::BuildError;
 use std::{convert::Infallible, time::Duration};
 use tokio::sync::oneshot;
 use zakura_transport::{
-    Identity, PeerAddr, Registry, Spawner, Transport, TransportConfig, TransportHandle,
+    AddPeerError, Identity, PeerAddr, Registry, Spawner, Transport, TransportConfig, TransportHandle,
     lifecycle::{Managed, ServiceCx},
     routine::WorkPool,
 };
@@ -43,6 +43,8 @@ pub(crate) struct Peering {
     pub(crate) identity: Identity,
     pub(crate) registry: Registry,
     pub(crate) peers: Vec<PeerAddr>,
+    /// Those of them that are vouched for.
+    pub(crate) trusted: Vec<PeerAddr>,
     pub(crate) spawner: Spawner,
     /// How long connections have to end.
     pub(crate) grace: Duration,
@@ -62,16 +64,14 @@ impl Managed for Peering {
     }
 
     async fn run(self, cx: ServiceCx) -> Result<(), NotOpened> {
-        let Self { settings, identity, registry, peers, spawner, grace, opened } = self;
+        let Self { settings, identity, registry, peers, trusted, spawner, grace, opened } = self;
         let transport = match Transport::start(settings, identity, registry, spawner).await {
             Ok(transport) => transport,
             Err(error) => return Err(refuse(opened, error.into())),
         };
-        for peer in peers {
-            if let Err(error) = transport.add_peer(peer).await {
-                transport.shutdown(grace).await;
-                return Err(refuse(opened, error.into()));
-            }
+        if let Err(error) = name(&transport, peers, trusted).await {
+            transport.shutdown(grace).await;
+            return Err(refuse(opened, error.into()));
         }
         // Whoever builds the node may have given up meanwhile; then the end is asked for already.
         let _ = opened.send(Ok(transport.clone()));
@@ -80,6 +80,20 @@ impl Managed for Peering {
         transport.shutdown(grace).await;
         Ok(())
     }
+}
+
+async fn name(
+    transport: &TransportHandle,
+    peers: Vec<PeerAddr>,
+    trusted: Vec<PeerAddr>,
+) -> Result<(), AddPeerError> {
+    for peer in trusted {
+        transport.add_trusted_peer(peer).await?;
+    }
+    for peer in peers {
+        transport.add_peer(peer).await?;
+    }
+    Ok(())
 }
 
 /// Tells whoever builds the node the reason as it is, and the lifecycle its words.

@@ -8,7 +8,7 @@ use zakura_block_sync::{
 };
 use zakura_header_sync::{chain::BlockRef, ports::HeaderView};
 use zakura_transport::{
-    Cancel, Capabilities, Direction, Exit, Fence, PeerId, PeerInfo, Service as _, Session, Spawner,
+    Cancel, Capabilities, Direction, Exit, Fence, PeerId, PeerInfo, Role, Service as _, Session, Spawner,
     routine::{JobCost, Publisher, WorkPool, publish},
 };
 
@@ -44,7 +44,8 @@ pub fn id(id: u8) -> PeerId {
 pub fn info(id: PeerId) -> PeerInfo {
     let addr = SocketAddr::from(([127, 0, 0, 1], 1));
     let capabilities = Capabilities::BLOCK_SYNC | Capabilities::UNPACED;
-    PeerInfo { id, addr, direction: Direction::Outbound, connection: Fence::mint(), capabilities }
+    let (direction, role, connection) = (Direction::Outbound, Role::Outbound, Fence::mint());
+    PeerInfo { id, addr, direction, role, connection, capabilities }
 }
 
 impl Node {

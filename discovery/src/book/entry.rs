@@ -1,11 +1,11 @@
 //! What is known of one node.
 
-use super::group::Group;
 use crate::{
     plan::Attempts,
     wire::{Record, Sealed},
 };
 use std::{net::SocketAddr, time::Instant};
+use zakura_transport::Netgroup;
 
 /// A record that opened, and the bytes it travelled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     /// Heard of from itself, named, or met by dialling it: only such nodes are told to others (wire 5.1).
     pub(crate) is_confirmed: bool,
     /// Whose neighbourhood the node was learned from; nobody's if it is named.
-    pub(super) source: Option<Group>,
+    pub(super) source: Option<Netgroup>,
     /// When it was heard of last.
     pub(crate) seen: Instant,
     /// What became of our dials.

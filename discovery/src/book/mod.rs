@@ -1,26 +1,24 @@
 //! Who is known, from whom, and what became of dials: bounded, in memory.
 //!
-//! [`Book`] keeps one [`Entry`] a node. [`disclose`] picks what a requester hears of it, and [`Group`] is how many
+//! [`Book`] keeps one [`Entry`] a node. [`disclose`] picks what a requester hears of it, and [`Netgroup`](zakura_transport::Netgroup) is how many
 //! addresses one operator is likely to have. Nothing here reads a clock, and a merge comes out the same in every order.
 
 mod disclose;
 mod entry;
-mod group;
 mod table;
 
 pub(crate) use disclose::{Asked, Secret, disclose};
 pub(crate) use entry::{Entry, Signed};
-pub(crate) use group::Group;
 pub(crate) use table::{Book, Merged, RECORD_LIFE, Rules, SKEW, Source};
 
 #[cfg(test)]
 pub(crate) mod tests {
     //! Records for tests. Signatures are verified before records reach the book, so these need none.
 
-    use super::{Group, Signed, Source};
+    use super::{Signed, Source};
     use crate::wire::{Record, RecordAddr, Sealed, ServiceId};
     use std::net::{IpAddr, SocketAddr};
-    use zakura_transport::PeerId;
+    use zakura_transport::{Netgroup, PeerId};
 
     /// The wall clock of tests.
     pub(crate) const UNIX: u64 = 1_800_000_000;
@@ -58,6 +56,6 @@ pub(crate) mod tests {
 
     /// Brought by `peer` from `ip`.
     pub(crate) fn from(peer: PeerId, ip: impl Into<IpAddr>) -> Source {
-        Source { peer, group: Group::of(ip.into()), may_add: true }
+        Source { peer, group: Netgroup::of(ip.into()), may_add: true }
     }
 }

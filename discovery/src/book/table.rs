@@ -1,9 +1,6 @@
 //! The bounded table and its merge.
 
-use super::{
-    entry::{Entry, Signed},
-    group::Group,
-};
+use super::entry::{Entry, Signed};
 use crate::{
     plan::Attempts,
     wire::{AddressPolicy, RecordAddr},
@@ -12,7 +9,7 @@ use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
-use zakura_transport::PeerId;
+use zakura_transport::{Netgroup, PeerId};
 
 /// Nodes learned from peers at most (wire 5.1). A record is at most 2.5 kB, twice: the worst case is 50 MB.
 const MAX_LEARNED: usize = 10_000;
@@ -52,7 +49,7 @@ pub(crate) struct Source {
     /// Who brought it.
     pub(crate) peer: PeerId,
     /// From where.
-    pub(crate) group: Group,
+    pub(crate) group: Netgroup,
     /// Whether the bringer may add nodes that were not known before.
     pub(crate) may_add: bool,
 }
@@ -78,7 +75,7 @@ pub(crate) struct Book {
     rules: Rules,
     entries: BTreeMap<PeerId, Entry>,
     learned: usize,
-    groups: BTreeMap<Group, usize>,
+    groups: BTreeMap<Netgroup, usize>,
 }
 
 impl Book {
@@ -154,7 +151,7 @@ impl Book {
     }
 
     /// Makes room for a node learned from `group`. A neighbourhood with its full share loses one of its own.
-    fn make_room(&mut self, group: Group, unix: u64) -> bool {
+    fn make_room(&mut self, group: Netgroup, unix: u64) -> bool {
         let (most, most_from_group) = self.rules.caps;
         let is_full_share = self.groups.get(&group).is_some_and(|share| *share >= most_from_group);
         if !is_full_share && self.learned < most {

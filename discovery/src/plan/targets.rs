@@ -3,12 +3,13 @@
 //! A signed record proves a key and not an address (wire 9.8): without this bound, a thousand records with fresh keys and
 //! one victim's address would make every node of the network dial the victim a thousand times.
 
-use crate::{book::Group, wire::AddressPolicy};
+use crate::wire::AddressPolicy;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
+use zakura_transport::Netgroup;
 
 /// Dials to one address, and in its neighbourhood, may follow one another after this much.
 const IP_PAUSE: Duration = Duration::from_secs(60);
@@ -30,7 +31,7 @@ enum Target {
     Ip(IpAddr),
     /// Loopback is one machine's many nodes, told apart by port.
     Local(SocketAddr),
-    Group(Group),
+    Group(Netgroup),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +55,7 @@ fn reached(addr: SocketAddr) -> impl Iterator<Item = (Target, Duration, u32)> {
     let (one, group) = if ip.is_loopback() {
         (Target::Local(SocketAddr::new(ip, addr.port())), None)
     } else {
-        (Target::Ip(ip), Some((Target::Group(Group::of(ip)), GROUP_PAUSE, GROUP_HOURLY)))
+        (Target::Ip(ip), Some((Target::Group(Netgroup::of(ip)), GROUP_PAUSE, GROUP_HOURLY)))
     };
     [(one, IP_PAUSE, IP_HOURLY)].into_iter().chain(group)
 }

@@ -2,7 +2,7 @@
 
 use super::{census::Census, own::Own};
 use crate::{
-    book::{Book, Group, Merged, Rules, Secret, Signed, Source, disclose},
+    book::{Book, Merged, Rules, Secret, Signed, Source, disclose},
     config::DiscoveryConfig,
     machine::{Event, Guidance, Input, News, RECORDS, UnixClock},
     plan::{Limits, Outcome, Plan, Scene},
@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 use zakura_transport::{
-    CloseReason, Direction, Fence, Identity, PeerAddr, PeerEvent, PeerId, PeerInfo, routine::Mailbox,
+    CloseReason, Direction, Fence, Identity, Netgroup, PeerAddr, PeerEvent, PeerId, PeerInfo,
+    routine::Mailbox,
 };
 
 /// The wall clock is told to machines again once it is off by this much.
@@ -245,7 +246,7 @@ impl State {
 
     /// Takes in a record. A peer may always speak for itself; how many others it adds is bounded.
     fn merge(&mut self, now: Instant, peer: PeerId, signed: Signed) {
-        let Some(group) = self.census.info(peer).map(|info| Group::of(info.addr.ip())) else { return };
+        let Some(group) = self.census.info(peer).map(|info| Netgroup::of(info.addr.ip())) else { return };
         let unix = self.clock.unix(now);
         let may_add = signed.record.node_id == peer
             || self.book.knows(signed.record.node_id)
@@ -307,9 +308,12 @@ impl State {
 /// What a dial without a connection says about the peer.
 fn outcome(reason: &CloseReason) -> Outcome {
     match reason {
-        CloseReason::Duplicate | CloseReason::Full | CloseReason::Local | CloseReason::NotDialled(_) => {
-            Outcome::NotTried
-        }
+        CloseReason::Duplicate
+        | CloseReason::Full
+        | CloseReason::Local
+        | CloseReason::Banned
+        | CloseReason::NotNamed
+        | CloseReason::NotDialled(_) => Outcome::NotTried,
         _ => Outcome::Failed,
     }
 }
@@ -325,7 +329,7 @@ mod tests {
         wire::AddressPolicy,
     };
     use zakura_transport::{
-        Capabilities,
+        Capabilities, Role,
         routine::{Inlet, inlet},
     };
 
@@ -363,7 +367,8 @@ mod tests {
         fn info(&self, n: u32, direction: Direction) -> PeerInfo {
             let [_, a, b, c] = n.to_be_bytes();
             let (addr, connection) = (([30 + a, b, c, 9], 8234).into(), Fence::mint());
-            PeerInfo { id: id(n), addr, direction, connection, capabilities: Capabilities::DISCOVERY }
+            let (role, capabilities) = (Role::stranger(direction), Capabilities::DISCOVERY);
+            PeerInfo { id: id(n), addr, direction, role, connection, capabilities }
         }
 
         /// A peer connects and opens a session.

@@ -2,7 +2,10 @@
 
 use bytes::Buf;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use zakura_transport::wire::{Malformed, Reader, Writer};
+use zakura_transport::{
+    Netgroup,
+    wire::{Malformed, Reader, Writer},
+};
 
 /// Family byte of an IPv4 address.
 const V4: u8 = 4;
@@ -109,24 +112,7 @@ impl AddressPolicy {
     /// address, else the address itself (wire 5.1). One host has one canonical address, however it is written.
     #[must_use]
     pub fn canonical(ip: IpAddr) -> IpAddr {
-        match ip {
-            IpAddr::V4(_) => ip,
-            IpAddr::V6(v6) => embedded(v6).map_or(ip, IpAddr::V4),
-        }
-    }
-}
-
-/// The IPv4 address inside `ip`: RFC 4291 2.5.5, RFC 3056, RFC 4380 4, RFC 6052 2.1.
-fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let v4 = |high: u16, low: u16| Some(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => v4(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        [0x2002, high, low, ..] => v4(high, low),
-        // Teredo writes the client's address with every bit turned.
-        [0x2001, 0, .., high, low] => v4(!high, !low),
-        _ => None,
+        Netgroup::canonical(ip)
     }
 }
 

@@ -9,7 +9,7 @@ use zakura_header_sync::{
     wire::{Message, Status},
 };
 use zakura_transport::{
-    Cancel, Capabilities, Direction, Exit, Fence, PeerId, PeerInfo, Service as _, Session, Spawner,
+    Cancel, Capabilities, Direction, Exit, Fence, PeerId, PeerInfo, Role, Service as _, Session, Spawner,
     routine::{JobCost, Message as _, WorkPool},
 };
 
@@ -41,7 +41,8 @@ impl Link {
 pub fn info(id: PeerId) -> PeerInfo {
     let addr = SocketAddr::from(([127, 0, 0, 1], 1));
     let capabilities = Capabilities::HEADER_SYNC;
-    PeerInfo { id, addr, direction: Direction::Outbound, connection: Fence::mint(), capabilities }
+    let (direction, role, connection) = (Direction::Outbound, Role::Outbound, Fence::mint());
+    PeerInfo { id, addr, direction, role, connection, capabilities }
 }
 
 impl Node {

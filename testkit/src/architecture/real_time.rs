@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 51] = [
+const REAL_TIME: [(&str, &str); 52] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -37,6 +37,7 @@ const REAL_TIME: [(&str, &str); 51] = [
     ("transport/src/routine/pool.rs", THREADS),
     ("transport/src/routine/work/queue.rs", "threads race for one queue"),
     ("transport/src/spawner.rs", THREADS),
+    ("transport/tests/admission.rs", SOCKETS),
     ("transport/tests/bandwidth.rs", SOCKETS),
     ("transport/tests/dial_once.rs", SOCKETS),
     ("transport/tests/duplicates.rs", SOCKETS),

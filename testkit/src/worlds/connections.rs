@@ -10,7 +10,7 @@ use super::{
 use crate::sim::NodeIndex;
 use rand_core::Rng;
 use std::net::SocketAddr;
-use zakura_transport::{Action, Capabilities, Direction, Exit, Fence, PeerInfo};
+use zakura_transport::{Action, Capabilities, Direction, Exit, Fence, PeerInfo, Role};
 
 /// How often dead connections are looked for.
 pub(super) const SWEEP: u64 = 5_000_000_000;
@@ -114,6 +114,7 @@ impl World {
                 id,
                 addr: SocketAddr::from(([10, 0, 0, 1], peer.0)),
                 direction,
+                role: Role::stranger(direction),
                 connection: Fence::mint(),
                 capabilities: Capabilities::BLOCK_SYNC | Capabilities::HEADER_SYNC,
             };

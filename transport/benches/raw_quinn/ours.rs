@@ -146,7 +146,7 @@ pub async fn start(seed: u8, service: impl Service) -> TransportHandle {
 pub async fn start_roomy(seed: u8, service: impl Service, peers: usize) -> TransportHandle {
     let mut registry = Registry::new();
     registry.register(service).unwrap();
-    let mut config = TransportConfig::new("127.0.0.1:0".parse().unwrap(), REGTEST, GENESIS, seed.into());
+    let mut config = TransportConfig::local("127.0.0.1:0".parse().unwrap(), REGTEST, GENESIS, seed.into());
     config.max_inbound = peers;
     Transport::start(config, Identity::from_seed([seed; 32]).unwrap(), registry, Spawner::new())
         .await

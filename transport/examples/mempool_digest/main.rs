@@ -38,7 +38,7 @@ impl Service for Mallory {
 async fn start(seed: u8, service: impl Service) -> Result<TransportHandle, Box<dyn Error>> {
     let mut registry = Registry::new();
     registry.register(service)?;
-    let config = TransportConfig::new("127.0.0.1:0".parse()?, 3, [7; 32], seed.into());
+    let config = TransportConfig::local("127.0.0.1:0".parse()?, 3, [7; 32], seed.into());
     Ok(Transport::start(config, Identity::from_seed([seed; 32])?, registry, Spawner::new()).await?)
 }
 

@@ -333,6 +333,7 @@ impl Connection {
             frames_in: FrameReceiver::quic(self.shared.frames_in(negotiated, recv, &refused)),
             frames_out: FrameSender::quic(self.shared.frames_out(negotiated, send, opener, &refused)),
             cancel: self.shared.cancel.child(),
+            merit: self.shared.merit.clone(),
         };
         let routine = Arc::clone(&negotiated.entry.service).run(session);
         let (reports, name) = (self.reports.clone(), negotiated.entry.spec.name);

@@ -5,7 +5,7 @@ use super::{
     shared::{Report, Shared},
 };
 use crate::{
-    Exit, Frame, FrameError, Mode, RequestError, StreamKind, Violation,
+    Exit, Frame, FrameError, Merit, Mode, RequestError, StreamKind, Violation,
     observe::{ConnectionSnapshot, Recorder, Way},
     quic::{Farewell, LinkEnd},
     routine::Message,
@@ -54,6 +54,16 @@ impl Requester {
     /// The connection as it stands.
     pub(crate) fn snapshot(&self) -> ConnectionSnapshot {
         self.shared.snapshot(Instant::now().into_std())
+    }
+
+    /// When the connection was last of use.
+    pub(crate) fn merit(&self) -> &Merit {
+        &self.shared.merit
+    }
+
+    /// QUIC's estimate of the round-trip time.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.shared.link.round_trip()
     }
 
     /// Sends one request on a stream of its own. `deadline` covers the whole exchange.

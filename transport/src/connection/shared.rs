@@ -8,7 +8,7 @@ use super::{
     throttle::{Meters, Throttles},
 };
 use crate::{
-    Cancel, CloseReason, Exit, Fence, Mode, PeerInfo, Registry, StreamKind, StreamSpec, Violation,
+    Cancel, CloseReason, Exit, Fence, Merit, Mode, PeerInfo, Registry, StreamKind, StreamSpec, Violation,
     handshake::Negotiated,
     observe::{ConnectionSnapshot, FlightEvent, Lane, Recorder, Tally, Text, TurnedAway, Way, metrics},
     quic::{Farewell, Link, RecvHalf, ResetCode, SendHalf, refuse},
@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     pub(super) cancel: Cancel,
     pub(super) recorder: Arc<Recorder>,
     turned_away: TurnedAway,
+    pub(super) merit: Merit,
     voice: Voice,
     up: Throttles,
     down: Throttles,
@@ -98,7 +99,8 @@ impl Shared {
         let kinds = kinds.collect();
         let (heard, cancel, turned_away) = (Arc::new(Heard::new(now)), Cancel::new(), TurnedAway::default());
         let (up, down) = meters.connection(now);
-        Self { link, info, agreed, kinds, heard, cancel, recorder, turned_away, voice, up, down }
+        let merit = Merit::default();
+        Self { link, info, agreed, kinds, heard, cancel, recorder, turned_away, merit, voice, up, down }
     }
 
     /// The negotiated streams of a mode.

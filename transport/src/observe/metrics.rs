@@ -76,7 +76,7 @@ const WAY: Label = label("way", Values::Of(&["in", "out"]));
 const CLASS: Label = label("class", Values::Of(&CLOSE_CLASSES));
 
 /// The values of the label `class`: what kind of reason ended a connection or an attempt.
-pub const CLOSE_CLASSES: [&str; 14] = [
+pub const CLOSE_CLASSES: [&str; 17] = [
     "violation",
     "panicked",
     "duplicate",
@@ -91,6 +91,9 @@ pub const CLOSE_CLASSES: [&str; 14] = [
     "limits_too_small",
     "wrong_identity",
     "not_dialled",
+    "displaced",
+    "banned",
+    "not_named",
 ];
 
 macro_rules! table {
@@ -151,6 +154,9 @@ const fn close_class(reason: &CloseReason) -> &'static str {
         CloseReason::LimitsTooSmall => "limits_too_small",
         CloseReason::WrongIdentity => "wrong_identity",
         CloseReason::NotDialled(_) => "not_dialled",
+        CloseReason::Displaced => "displaced",
+        CloseReason::Banned => "banned",
+        CloseReason::NotNamed => "not_named",
     }
 }
 
@@ -370,6 +376,9 @@ mod tests {
             CloseReason::LimitsTooSmall,
             CloseReason::WrongIdentity,
             CloseReason::NotDialled(String::new()),
+            CloseReason::Displaced,
+            CloseReason::Banned,
+            CloseReason::NotNamed,
         ];
         assert_eq!(reasons.each_ref().map(close_class), CLOSE_CLASSES);
     }

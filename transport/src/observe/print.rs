@@ -167,6 +167,7 @@ mod tests {
                 id: PeerId::new([7; 32]),
                 addr: "127.0.0.1:9".parse().unwrap(),
                 direction: Direction::Inbound,
+                role: crate::Role::Inbound,
                 connection: Fence::mint(),
                 capabilities: Capabilities::NONE,
             },

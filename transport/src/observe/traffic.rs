@@ -172,6 +172,7 @@ mod tests {
             id: PeerId::new([1; 32]),
             addr: "127.0.0.1:1".parse().unwrap(),
             direction: Direction::Inbound,
+            role: crate::Role::Inbound,
             connection: Fence::mint(),
             capabilities: Capabilities::NONE,
         };

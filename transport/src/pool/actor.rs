@@ -1,5 +1,9 @@
 //! The one task that owns the set of connections.
 
+mod entrance;
+
+pub(crate) use entrance::DoorCommand;
+
 use super::{
     duplicate::{Contender, Verdict, judge},
     events::PeerEvent,
@@ -9,6 +13,7 @@ use super::{
 };
 use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
+    admission::{Door, Newcomer, Place},
     connection::{Connection, Meters, Stop},
     handshake::Terms,
     observe::{Text, metrics, rationed, target},
@@ -43,19 +48,21 @@ const LINGER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Dial this peer, and again for ever.
-    Add(PeerAddr),
+    Add { peer: PeerAddr, is_trusted: bool },
     /// Do not dial this peer any more.
     Remove(PeerId),
     /// Dial this peer now, once.
     DialOnce(PeerAddr),
     /// Close the connection with this peer.
     Close(PeerId),
+    /// Whom to let in.
+    Door(DoorCommand),
     /// End everything within the grace, then say so.
     Shutdown { grace: Duration, done: oneshot::Sender<()> },
 }
 
 enum Report {
-    Admitted { from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>> },
+    Admitted { place: Fence, from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>> },
     Dialled { peer: PeerAddr, once: bool, outcome: TaskEnd<Result<Met, Missed>> },
     Ended { id: PeerId, connection: Fence, reason: CloseReason },
 }
@@ -99,7 +106,7 @@ pub(crate) struct Pool {
     /// Whom we dial now without dialling them again.
     once: BTreeSet<PeerId>,
     dialling: usize,
-    pending: usize,
+    door: Door,
     snapshot: Snapshot,
     events: broadcast::Sender<PeerEvent>,
     commands: mpsc::Receiver<Command>,
@@ -112,6 +119,7 @@ impl Pool {
         let (reports, inbox) = mpsc::channel(REPORTS);
         Self {
             us: parts.identity.peer_id(),
+            door: Door::new(&parts.config, &parts.identity),
             identity: parts.identity,
             redials: Redials::new(parts.config.seed),
             meters: Meters::new(parts.config.bandwidth, Instant::now().into_std()),
@@ -125,7 +133,6 @@ impl Pool {
             peers: BTreeMap::new(),
             once: BTreeSet::new(),
             dialling: 0,
-            pending: 0,
             snapshot: parts.snapshot,
             events: parts.events,
             commands: parts.commands,
@@ -175,17 +182,24 @@ impl Pool {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Add(peer) => {
-                let connected = self.peers.contains_key(&peer.id);
-                self.redials.add(peer, connected, Instant::now().into_std());
+            Command::Add { peer, is_trusted } => {
+                let (connected, now) = (self.peers.contains_key(&peer.id), Instant::now().into_std());
+                self.redials.add(peer, connected, now);
+                self.door.name(peer, is_trusted, now);
+                self.renew_role(peer.id);
             }
-            Command::Remove(id) => self.redials.remove(id),
+            Command::Remove(id) => {
+                self.redials.remove(id);
+                self.door.forget(id);
+                self.renew_role(id);
+            }
             Command::DialOnce(peer) => {
                 if let Err(reason) = self.dial_once(peer) {
                     self.tell(PeerEvent::DialFailed { peer, reason });
                 }
             }
             Command::Close(id) => self.drop_peer(id, CloseReason::Local, Farewell::NEUTRAL),
+            Command::Door(command) => self.on_door_command(command),
             // Only the loop that takes commands ends the pool.
             Command::Shutdown { done, .. } => drop(done),
         }
@@ -194,8 +208,8 @@ impl Pool {
     fn on_report(&mut self, report: Report) {
         planted("report");
         match report {
-            Report::Admitted { from, outcome } => {
-                self.pending = self.pending.saturating_sub(1);
+            Report::Admitted { place, from, outcome } => {
+                self.door.leave(place);
                 match outcome {
                     TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
                     TaskEnd::Finished(Err(missed)) => self.refused(from, missed),
@@ -230,30 +244,17 @@ impl Pool {
         }
     }
 
-    /// Spends nothing on an attempt before there is a place for it.
-    fn on_incoming(&mut self, incoming: Incoming) {
-        if self.pending >= self.config.pending_handshakes {
-            metrics::attempt_ignored();
-            return incoming.ignore();
-        }
-        if self.pending.saturating_mul(2) >= self.config.pending_handshakes && !incoming.is_validated() {
-            metrics::attempt_retried();
-            return incoming.retry();
-        }
-        self.pending = self.pending.saturating_add(1);
-        let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
-        let (from, deadline) = (incoming.remote_addr(), Instant::now() + self.config.handshake_timeout);
-        self.spawner.spawn("admission", async move {
-            let outcome = contain(admit(incoming, &terms, deadline)).await;
-            drop(reports.send(Report::Admitted { from, outcome }).await);
-        });
-    }
-
     fn dial_due(&mut self) {
         let Some(endpoint) = self.endpoint.clone() else { return };
         while self.has_room_to_dial() {
             let Some(peer) = self.redials.take_due(Instant::now().into_std()) else { return };
-            self.begin_dial(&endpoint, peer, false);
+            match self.may_dial(peer) {
+                Ok(()) => self.begin_dial(&endpoint, peer, false),
+                Err(reason) => {
+                    self.redials.failed(peer.id, Instant::now().into_std());
+                    self.tell(PeerEvent::DialFailed { peer, reason });
+                }
+            }
         }
     }
 
@@ -265,6 +266,7 @@ impl Pool {
         if self.peers.contains_key(&peer.id) || self.redials.is_dialling(peer.id) {
             return Err(CloseReason::Duplicate);
         }
+        self.may_dial(peer)?;
         if !self.has_room_to_dial() {
             return Err(CloseReason::Full);
         }
@@ -300,6 +302,10 @@ impl Pool {
         if id == self.us {
             return refuse(Farewell::NEUTRAL, CloseReason::NotDialled("that is ourselves".into()));
         }
+        let role = match self.door.welcome(id, addr.ip(), direction, Instant::now().into_std()) {
+            Ok(role) => role,
+            Err(reason) => return refuse(Farewell::NEUTRAL, reason),
+        };
         let initiator = match direction {
             Direction::Inbound => id,
             Direction::Outbound => self.us,
@@ -308,28 +314,26 @@ impl Pool {
             let holder = Contender { initiator: incumbent.initiator, ip: incumbent.info.addr.ip() };
             (judge(holder, incumbent.since.elapsed(), Contender { initiator, ip: addr.ip() }), incumbent)
         });
-        let most = match direction {
-            Direction::Inbound => self.config.max_inbound,
-            Direction::Outbound => self.config.max_outbound,
-        };
         // Judged before anyone is dropped: a newcomer without a place must not cost us the incumbent. The place that the
         // incumbent would leave counts as free.
-        let freed = holder.as_ref().is_some_and(|(_, incumbent)| incumbent.info.direction == direction);
-        let is_full = self.count(direction).saturating_sub(usize::from(freed)) >= most;
+        let place = self.place(id, Newcomer { ip: addr.ip(), role, direction });
         match holder.map(|(verdict, _)| verdict) {
             Some(Verdict::Refuse) => return refuse(Farewell::DUPLICATE, CloseReason::Duplicate),
             Some(Verdict::RefuseAndEvict) => {
                 self.drop_peer(id, CloseReason::Duplicate, Farewell::NEUTRAL);
                 return refuse(Farewell::DUPLICATE, CloseReason::Duplicate);
             }
-            Some(Verdict::Replace) | None if is_full => {
+            Some(Verdict::Replace) | None if place == Place::Full => {
                 return refuse(Farewell::ADMISSION, CloseReason::Full);
             }
             Some(Verdict::Replace) => self.drop_peer(id, CloseReason::Duplicate, Farewell::DUPLICATE),
             None => {}
         }
+        if let Place::Displace(connection) = place {
+            self.displace(connection);
+        }
         let (connection, capabilities) = (Fence::mint(), met.agreed.capabilities);
-        let info = PeerInfo { id, addr, direction, connection, capabilities };
+        let info = PeerInfo { id, addr, direction, role, connection, capabilities };
         self.launch(met, info, initiator);
         Ok(())
     }
@@ -375,6 +379,9 @@ impl Pool {
         if self.peers.get(&id).is_some_and(|peer| peer.info.connection == connection)
             && let Some(gone) = self.peers.remove(&id)
         {
+            if let CloseReason::Violation { violation, .. } = &reason {
+                self.door.convict(&gone.info, violation, Instant::now().into_std());
+            }
             self.forget(gone.info, gone.since, reason);
         }
     }
@@ -463,7 +470,7 @@ mod tests {
 
     /// A pool on a loopback port, with its endpoint as it was at the start.
     fn pool(seed: u8, spawner: &Spawner) -> (PeerAddr, Endpoint, Receiver<PeerEvent>, mpsc::Sender<Command>) {
-        let config = TransportConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0; 32], 0);
+        let config = TransportConfig::local(SocketAddr::from(([127, 0, 0, 1], 0)), 3, [0; 32], 0);
         let identity = Identity::from_seed([seed; 32]).unwrap();
         let mut ground = Ground::new(&config);
         let endpoint = Endpoint::bind(&identity, &ground, spawner).unwrap();
@@ -493,7 +500,7 @@ mod tests {
         let spawner = Spawner::new();
         let (_, first, mut here, commands) = pool(1, &spawner);
         let (there, _endpoint, _heard, _there) = pool(2, &spawner);
-        commands.send(Command::Add(there)).await.unwrap();
+        commands.send(Command::Add { peer: there, is_trusted: false }).await.unwrap();
         let mut met = async || {
             tokio::time::timeout(PATIENCE, async {
                 while !matches!(here.recv().await.unwrap(), PeerEvent::Connected(_)) {}

@@ -9,5 +9,5 @@ mod snapshot;
 
 pub use events::{PeerEvent, PeerEvents, PeerEventsError};
 
-pub(crate) use actor::{Command, Pool, PoolParts};
+pub(crate) use actor::{Command, DoorCommand, Pool, PoolParts};
 pub(crate) use snapshot::Snapshot;

@@ -1,6 +1,6 @@
 //! Who is connected, for everybody to read. The one lock of the pool: a read copies, a write splices.
 
-use crate::{PeerId, PeerInfo, connection::Requester, observe::Recorder};
+use crate::{PeerId, PeerInfo, Role, connection::Requester, observe::Recorder};
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -46,6 +46,12 @@ impl Snapshot {
         drop(before);
     }
 
+    pub(super) fn set_role(&self, id: PeerId, role: Role) {
+        if let Some((info, _)) = self.0.write().live.get_mut(&id) {
+            info.role = role;
+        }
+    }
+
     pub(super) fn remove(&self, id: PeerId) {
         let mut roll = self.0.write();
         let before = roll.live.remove(&id);
@@ -88,6 +94,7 @@ mod tests {
             id: PeerId::new([peer; 32]),
             addr: "127.0.0.1:1".parse().unwrap(),
             direction: Direction::Inbound,
+            role: crate::Role::Inbound,
             connection: Fence::mint(),
             capabilities: Capabilities::NONE,
         };

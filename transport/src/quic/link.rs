@@ -205,6 +205,11 @@ impl Link {
         }
     }
 
+    /// QUIC's estimate of the round-trip time.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.quic.rtt()
+    }
+
     /// Opens a stream; waits while the peer allows no more.
     pub(crate) async fn open(&self) -> Result<(SendHalf, RecvHalf), LinkEnd> {
         let (send, recv) = self.quic.open_bi().await?;

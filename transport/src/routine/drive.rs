@@ -123,7 +123,7 @@ async fn take_turns<M: Machine>(
     ends: &mut Ends<M>,
     waiting: &mut Option<M::Event>,
 ) -> Exit {
-    let Session { mut frames_in, mut frames_out, cancel, .. } = session;
+    let Session { mut frames_in, mut frames_out, cancel, merit, .. } = session;
     let Ends { state, inlet, events, work } = ends;
     let overflowed = inlet.overflowed();
     let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
@@ -178,7 +178,7 @@ async fn take_turns<M: Machine>(
             }
             lease = leased(work.as_ref(), demand.as_ref()), if demand.is_some() && credits.work > 0 => {
                 spend(&mut credits.work);
-                machine.handle_work(now(), lease);
+                machine.handle_work(now(), lease.crediting(&merit));
             }
             frame = frames_in.recv(), if calm && credits.incoming > 0 => {
                 spend(&mut credits.incoming);
@@ -265,7 +265,7 @@ fn hear_more<M: Machine>(
 mod tests {
     use super::*;
     use crate::{
-        Cancel, Capabilities, Direction, Fence, OUTBOX_BYTES, PeerId, PeerInfo, Spawner, Violation,
+        Cancel, Capabilities, Direction, Fence, OUTBOX_BYTES, PeerId, PeerInfo, Role, Spawner, Violation,
         routine::{Command, EventReceiver, Mailbox, Overflow, Publisher, events, inlet, publish, supervise},
         wire::Malformed,
     };
@@ -439,6 +439,7 @@ mod tests {
             id: PeerId::new([id; 32]),
             addr: SocketAddr::from(([127, 0, 0, 1], 1)),
             direction: Direction::Outbound,
+            role: Role::Outbound,
             connection: Fence::mint(),
             capabilities: Capabilities::NONE,
         }

@@ -83,7 +83,7 @@
 //! #     let service = PingService { events, started: tokio::time::Instant::now().into_std() };
 //! #     let peer = |id| PeerInfo {
 //! #         id: PeerId::new([id; 32]), addr: ([127, 0, 0, 1], 1).into(), direction: Direction::Outbound,
-//! #         connection: Fence::mint(), capabilities: Capabilities::NONE,
+//! #         role: Role::Outbound, connection: Fence::mint(), capabilities: Capabilities::NONE,
 //! #     };
 //! #     let (left, right) = Session::pair(peer(1), peer(2), 1);
 //! #     tokio::select! {

@@ -153,7 +153,7 @@ pub struct Node {
 
 pub fn config() -> TransportConfig {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    TransportConfig::new(any, REGTEST, GENESIS, 7)
+    TransportConfig::local(any, REGTEST, GENESIS, 7)
 }
 
 pub async fn start(seed: u8, service: impl Service) -> Node {

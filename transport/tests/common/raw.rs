@@ -3,9 +3,10 @@
 use super::{GENESIS, REGTEST, within};
 use bytes::Bytes;
 use quinn::{
-    ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt,
+    ClientConfig, RecvStream, SendStream, ServerConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
+pub use quinn::{Connection, Endpoint};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
@@ -22,7 +23,10 @@ use rustls::{
     sign::CertifiedKey,
     version::TLS13,
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 use zakura_transport::{PeerAddr, PeerId};
 
 /// Everything that [`Hello::native`](zakura_transport::wire::Hello) says, as this end likes it.
@@ -131,13 +135,18 @@ fn key(seed: impl Into<Seed>) -> Arc<CertifiedKey> {
 
 /// A listening and dialling endpoint with this seed's key, on a loopback address.
 pub fn endpoint(seed: u8) -> Endpoint {
-    let mut endpoint = Endpoint::server(server(seed), "127.0.0.1:0".parse().unwrap()).unwrap();
+    endpoint_at([seed; 32], Ipv4Addr::LOCALHOST)
+}
+
+/// The same on another address of this machine.
+pub fn endpoint_at(seed: [u8; 32], ip: Ipv4Addr) -> Endpoint {
+    let mut endpoint = Endpoint::server(server(seed), (ip, 0).into()).unwrap();
     endpoint.set_default_client_config(client(seed, b"p2p-v2/1"));
     endpoint
 }
 
 /// What a listening endpoint with this seed's key is made with.
-pub fn server(seed: u8) -> ServerConfig {
+pub fn server(seed: impl Into<Seed>) -> ServerConfig {
     let provider = Arc::new(default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])

@@ -4,7 +4,7 @@ use super::{
     queue::{Shared, bury_each},
     table::Taken,
 };
-use crate::{Fence, routine::bury};
+use crate::{Fence, Merit, routine::bury};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Keys held until finished; dropping the lease returns the rest to the queue.
@@ -15,6 +15,7 @@ pub struct Lease<M> {
     items: BTreeMap<u64, Arc<M>>,
     is_hedge: bool,
     queue: Option<Arc<Shared<M>>>,
+    merit: Option<Merit>,
 }
 
 impl<M> fmt::Debug for Lease<M> {
@@ -27,14 +28,21 @@ impl<M> fmt::Debug for Lease<M> {
 
 impl<M> Lease<M> {
     pub(super) fn bound(fence: Fence, taken: Taken<M>, queue: Arc<Shared<M>>) -> Self {
-        Self { fence, items: taken.items, is_hedge: taken.is_hedge, queue: Some(queue) }
+        Self { fence, items: taken.items, is_hedge: taken.is_hedge, queue: Some(queue), merit: None }
     }
 
     /// A lease bound to no queue, whose every key can be finished: for unit tests of machines only.
     #[must_use]
     pub fn detached(items: impl IntoIterator<Item = (u64, M)>) -> Self {
         let items = items.into_iter().map(|(key, work)| (key, Arc::new(work))).collect();
-        Self { fence: Fence::mint(), items, is_hedge: false, queue: None }
+        Self { fence: Fence::mint(), items, is_hedge: false, queue: None, merit: None }
+    }
+
+    /// Credits a connection with every key finished from now on.
+    #[must_use]
+    pub(crate) fn crediting(mut self, merit: &Merit) -> Self {
+        self.merit = Some(merit.clone());
+        self
     }
 
     /// The lease's own generation.
@@ -81,7 +89,8 @@ impl<M> Lease<M> {
     /// Takes one key into a lease of its own, of the same generation: for work that is handed on and finished elsewhere.
     pub fn split(&mut self, key: u64) -> Option<Self> {
         let items = BTreeMap::from([self.items.remove_entry(&key)?]);
-        Some(Self { fence: self.fence, items, is_hedge: self.is_hedge, queue: self.queue.clone() })
+        let (queue, merit) = (self.queue.clone(), self.merit.clone());
+        Some(Self { fence: self.fence, items, is_hedge: self.is_hedge, queue, merit })
     }
 
     /// Marks a key done and lets go of it. From then on nobody else will bring it: whoever finishes a key must have in
@@ -96,6 +105,9 @@ impl<M> Lease<M> {
         };
         let finished = self.queue.as_ref().is_none_or(|queue| queue.finish(self.fence, key));
         bury("work drop", held);
+        if let Some(merit) = self.merit.as_ref().filter(|_| finished) {
+            merit.credit();
+        }
         finished
     }
 
@@ -127,5 +139,30 @@ impl<M> Drop for Lease<M> {
             queue.release(self.fence, self.items.keys().copied());
         }
         bury_each(std::mem::take(&mut self.items).into_values());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routine::{Demand, RangeQueue};
+
+    #[test]
+    fn what_is_finished_under_a_lease_is_to_its_connections_merit_unless_it_is_stale() {
+        let (queue, merit) = (RangeQueue::new(0), Merit::default());
+        queue.push((1..=3).map(|key| (key, 1, ())));
+        let (owner, servable) = (Fence::mint(), 1..=3);
+        let demand = Demand { owner, servable, max_count: 3, max_cost: 3, hedge: false };
+        let mut lease = queue.take(&demand).unwrap().crediting(&merit);
+        assert_eq!(merit.last(), None, "to be asked is no merit");
+        let mut part = lease.split(2).unwrap();
+        assert!(part.finish(2));
+        let first = merit.last();
+        assert!(first.is_some());
+        assert!(lease.finish(1) && merit.last() > first);
+        let last = merit.last();
+        queue.reset_above(0);
+        assert!(!lease.finish(3));
+        assert_eq!(merit.last(), last, "what came too late was of no use");
     }
 }

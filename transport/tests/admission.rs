@@ -1,0 +1,129 @@
+//! A crowd from one neighbourhood: it gets its share of places, and nobody else waits for it (threats T02 and T03).
+
+mod common;
+use common::{raw::*, *};
+use std::{net::Ipv4Addr, time::Duration};
+use tokio::{task::JoinSet, time::timeout};
+use zakura_transport::{Direction, GroupCaps, Netgroup, PeerAddr, PeerId, Role, TransportConfig};
+
+/// An address of this machine: its `host` of neighbourhood `group`.
+const fn ip(group: u8, host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(127, 1, group, host)
+}
+
+/// As on the open network: addresses of this machine are in neighbourhoods, too.
+fn open() -> TransportConfig {
+    TransportConfig { groups: GroupCaps::OPEN, ..config() }
+}
+
+/// An endpoint at an address, with a key of its own, and the Hello it would say.
+fn stranger(group: u8, host: u8) -> (Endpoint, RawHello) {
+    let mut seed = [0xaa; 32];
+    (seed[0], seed[1]) = (group, host);
+    let hello = RawHello { node: public_key(seed), ..RawHello::honest(0, paced()) };
+    (endpoint_at(seed, ip(group, host)), hello)
+}
+
+/// What becomes of an honest connection: it stands, or is closed with this code and reason.
+async fn met(endpoint: &Endpoint, words: &RawHello, node: &mut Node) -> Result<Connection, (u64, String)> {
+    let connection = dial(endpoint, node.handle.local_addr()).await;
+    hello(&connection, words).await;
+    tokio::select! {
+        biased;
+        (code, reason) = closed(&connection) => Err((code, String::from_utf8_lossy(&reason).into_owned())),
+        info = node.connected() => {
+            assert_eq!(info.id, PeerId::new(words.node));
+            Ok(connection)
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_hundred_keys_of_three_neighbourhoods_get_four_places_each() {
+    let mut node = start_with(1, Echo(vec![news()]), open()).await;
+    let mut standing = Vec::new();
+    for group in 0..3 {
+        for host in 1..=100 {
+            let (endpoint, words) = stranger(group, host);
+            match met(&endpoint, &words, &mut node).await {
+                Ok(connection) => standing.push((endpoint, connection)),
+                Err(refused) => assert_eq!(refused, (1, "admission".into())),
+            }
+        }
+    }
+    let peers = node.handle.peers();
+    for group in 0..3 {
+        let of_group =
+            peers.iter().filter(|peer| Netgroup::of(peer.addr.ip()) == Netgroup::of(ip(group, 1).into()));
+        assert_eq!(of_group.count(), 4, "{group}");
+    }
+    assert_eq!((peers.len(), standing.len()), (12, 12));
+    assert!(standing.iter().all(|(_, connection)| connection.close_reason().is_none()));
+
+    let (endpoint, words) = stranger(200, 1);
+    assert!(met(&endpoint, &words, &mut node).await.is_ok(), "another neighbourhood has its own places");
+
+    // The operator's own peers are in no neighbourhood's count.
+    let (endpoint, words) = stranger(0, 101);
+    let named = PeerAddr { id: PeerId::new(words.node), addr: endpoint.local_addr().unwrap() };
+    node.handle.add_peer(named).await.unwrap();
+    let _ours = accept(&endpoint, paced()).await;
+    let info = node.connected().await;
+    assert_eq!((info.id, info.role, info.direction), (named.id, Role::Static, Direction::Outbound));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_dribblers_of_one_neighbourhood_hold_up_nobody() {
+    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..open() };
+    let mut node = start_with(1, Echo(vec![news()]), patient).await;
+    let to = node.handle.local_addr();
+    // TLS finished, Hello never sent, or not even that.
+    let (mut dials, mut dribblers) = (JoinSet::new(), Vec::new());
+    for host in 1..=64 {
+        let (endpoint, _) = stranger(7, host);
+        dials.spawn(async move { (endpoint.connect(to, "raw.invalid").unwrap().await, endpoint) });
+    }
+    for _ in 0..4 {
+        dribblers.push(within(dials.join_next()).await.unwrap().unwrap());
+    }
+    assert!(dribblers.iter().all(|(dialled, _)| dialled.is_ok()));
+    let fifth = timeout(Duration::from_millis(1500), dials.join_next()).await;
+    assert!(fifth.is_err(), "the neighbourhood's share is four, however often they ask");
+
+    let friend = start(2, Echo(vec![news()])).await;
+    node.dial(&friend).await;
+    let dialled =
+        timeout(Duration::from_secs(5), node.connected()).await.expect("our own dial is not held up");
+    assert_eq!((dialled.id, dialled.role), (friend.id(), Role::Static));
+    let (endpoint, words) = stranger(8, 1);
+    let honest = timeout(Duration::from_secs(5), met(&endpoint, &words, &mut node)).await;
+    assert!(honest.expect("an honest stranger is not held up").is_ok());
+    friend.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_peer_comes_in_from_a_neighbourhood_that_is_full_of_dribblers() {
+    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..open() };
+    let mut node = start_with(1, Echo(vec![news()]), patient).await;
+    let to = node.handle.local_addr();
+    let mut dribblers = Vec::new();
+    for host in 1..=4 {
+        let (endpoint, _) = stranger(7, host);
+        dribblers.push((dial(&endpoint, to).await, endpoint));
+    }
+    let (endpoint, words) = stranger(7, 5);
+    let connecting = endpoint.connect(to, "raw.invalid").unwrap();
+    let mut connecting = std::pin::pin!(connecting);
+    assert!(timeout(Duration::from_millis(500), &mut connecting).await.is_err(), "a stranger there waits");
+    // It does not answer our dial, it dials.
+    endpoint.set_server_config(None);
+    let named = PeerAddr { id: PeerId::new(words.node), addr: endpoint.local_addr().unwrap() };
+    node.handle.add_peer(named).await.unwrap();
+    let connection = within(connecting).await.unwrap();
+    assert_eq!(hello(&connection, &words).await.len(), 112);
+    let info = node.connected().await;
+    assert_eq!((info.id, info.role, info.direction), (named.id, Role::Static, Direction::Inbound));
+    node.stop().await;
+}
