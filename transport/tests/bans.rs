@@ -110,7 +110,7 @@ async fn a_banned_address_hears_nothing_and_its_neighbours_do() {
 async fn a_trusted_peer_is_never_banned_and_a_named_one_is() {
     let net = Net::default();
     let mut node = echo(&net, 1, 1).await;
-    let (trusted, named) = (echo(&net, 2, 2).await, echo(&net, 3, 3).await);
+    let (trusted, mut named) = (echo(&net, 2, 2).await, echo(&net, 3, 3).await);
     node.handle.add_peer(named.handle.local_peer()).await.unwrap();
     assert_eq!(node.connected().await.role, Role::Static);
     node.handle.add_trusted_peer(trusted.handle.local_peer()).await.unwrap();
@@ -124,8 +124,11 @@ async fn a_trusted_peer_is_never_banned_and_a_named_one_is() {
     let (gone, reason) = node.disconnected().await;
     assert_eq!((gone.id, reason), (named.id(), CloseReason::Banned));
     assert_eq!(node.handle.peers().iter().map(|peer| peer.id).collect::<Vec<_>>(), [id]);
+    named.disconnected().await;
+    let unheard = tokio::time::timeout(Duration::from_secs(100), named.events.recv()).await;
+    assert!(unheard.is_err(), "the other is not even dialled");
     node.handle.close(id).await;
-    assert_eq!(node.connected().await.id, id, "it is dialled again, the other is not");
+    assert_eq!(node.connected().await.id, id, "it is dialled again");
     node.stop().await;
     trusted.stop().await;
     named.stop().await;

@@ -475,6 +475,25 @@ mod tests {
     }
 
     #[test]
+    fn admission_is_for_the_open_network_unless_the_operator_says_otherwise() {
+        let (open, local) = (Config::recommended().transport, Config::local().transport);
+        assert_eq!((open.groups(), open.connect_only), (GroupCaps::OPEN, false));
+        assert!(local.groups().inbound >= local.max_inbound && local.groups().cooldown.is_zero());
+        let id = "5c".repeat(32);
+        let text = "[transport]\nconnect_only = true\nmax_inbound_per_group = 9\ngroup_cooldown = 7";
+        let trusted = format!("{id}@10.0.0.1:1");
+        let config = read(text, &[("ZAKURA_TRANSPORT__TRUSTED", &trusted)]).unwrap();
+        assert!(config.transport.connect_only);
+        let groups = GroupCaps { inbound: 9, cooldown: Duration::from_secs(7), ..GroupCaps::OPEN };
+        assert_eq!(config.transport.groups(), groups);
+        assert_eq!(config.kept_peers().unwrap(), config.trusted().unwrap());
+        assert_eq!(config.trusted().unwrap().len(), 1);
+        let error =
+            read("[transport]\ntrusted = [\"x\"]", &[]).and_then(|config| config.check()).unwrap_err();
+        assert!(error.to_string().contains("transport.trusted"), "{error}");
+    }
+
+    #[test]
     fn unknown_keys_and_bad_values_name_their_origin() {
         for (text, environment, named) in [
             ("[transport]\nlissen = \"x\"", &[][..], "lissen"),

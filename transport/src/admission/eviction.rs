@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_use_protects_even_the_youngest_of_the_most_crowded_group() {
+        let now = later();
+        let mut all =
+            [(1, 1000), (1, 10), (2, 500), (3, 20), (4, 30)].map(|(from, age)| idle(from, age, now));
+        assert_eq!(choose(&all, group(9), &SECRET, now), Some(all[1].connection));
+        all[1].useful = Some(1);
+        assert_eq!(choose(&all, group(9), &SECRET, now), Some(all[3].connection));
+    }
+
+    #[test]
     fn named_peers_and_peers_who_have_just_come_stay() {
         let now = later();
         let mut all: Vec<_> = (0..4).map(|n| idle(1, 20 + n, now)).collect();
