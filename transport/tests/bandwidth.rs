@@ -1,5 +1,7 @@
 //! Bounds on bytes a second, on real connections: what is above them waits, and nobody is blamed for it.
 
+#![expect(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
+
 mod common;
 
 use bytes::Bytes;
