@@ -4,7 +4,7 @@ use super::{
     Ban, BanError, BanReason, BanTarget, GroupCaps, Netgroup, Role,
     bans::{Bans, COOLDOWN},
     eviction::{Candidate, choose},
-    pending::{Knock, Pending},
+    pending::{Knock, Outcome, Pending},
 };
 use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, TransportConfig, Violation,
@@ -14,6 +14,10 @@ use std::{
     net::IpAddr,
     time::{Duration, Instant},
 };
+
+/// QUIC remembers an ended connection for three round trips or more, a second at least. When it holds so many times our places,
+/// somebody comes and goes: stops memory from growing with how fast that is.
+const CROWD: usize = 2;
 
 /// A peer that asks for a place: its handshake is done.
 #[derive(Debug, Clone, Copy)]
@@ -92,20 +96,26 @@ impl Door {
         }
     }
 
-    /// Judges an attempt to connect, before anything is spent on it. `is_proven`: the sender receives at its address.
-    pub(crate) fn knock(&mut self, ip: IpAddr, is_proven: bool, now: Instant) -> Knock {
+    /// Judges an attempt to connect, before anything is spent on it. `is_proven`: the sender receives at its address. `held`:
+    /// connections that QUIC holds, those that have just ended too.
+    pub(crate) fn knock(&mut self, ip: IpAddr, is_proven: bool, held: usize, now: Instant) -> Knock {
         let canonical = Netgroup::canonical(ip);
         let mut named = self.names.values().filter(|name| name.ip == canonical);
         let (is_named, is_trusted) = (named.clone().next().is_some(), named.any(|name| name.is_trusted));
         if !is_trusted && self.is_banned_at(ip, is_named, now) {
             return Knock::Ignore;
         }
-        self.pending.knock((!is_named).then(|| Netgroup::of(ip)), is_proven)
+        let group = (!is_named).then(|| Netgroup::of(ip));
+        let places = self.max_inbound.saturating_add(self.max_outbound).saturating_add(self.pending.most);
+        if held >= places.saturating_mul(CROWD) {
+            return self.pending.knock_in_a_crowd(group, is_proven, now);
+        }
+        self.pending.knock(group, is_proven, now)
     }
 
-    /// The handshake of a place is over, however it ended.
-    pub(crate) fn leave(&mut self, place: Fence) {
-        self.pending.leave(place);
+    /// The handshake of a place is over.
+    pub(crate) fn leave(&mut self, place: Fence, outcome: Outcome, now: Instant) {
+        self.pending.leave(place, outcome, now);
     }
 
     /// Whether we meet a peer at all. Asked before a dial, and again when the handshake has proved who it is.
@@ -289,12 +299,12 @@ mod tests {
     fn a_named_peers_address_has_no_group_to_fill() {
         let (mut door, now) = door(|_| ());
         for host in 1..=4 {
-            assert!(matches!(door.knock(ip(1, host), true, now), Knock::Admit(_)));
+            assert!(matches!(door.knock(ip(1, host), true, 0, now), Knock::Admit { .. }));
         }
-        assert_eq!(door.knock(ip(1, 1), true, now), Knock::Ignore);
+        assert_eq!(door.knock(ip(1, 1), true, 0, now), Knock::Ignore);
         name(&mut door, 1, false, now);
-        assert!(matches!(door.knock(ip(1, 1), true, now), Knock::Admit(_)));
-        assert_eq!(door.knock(ip(1, 2), true, now), Knock::Ignore, "its neighbours do");
+        assert!(matches!(door.knock(ip(1, 1), true, 0, now), Knock::Admit { .. }));
+        assert_eq!(door.knock(ip(1, 2), true, 0, now), Knock::Ignore, "its neighbours do");
     }
 
     #[test]
@@ -302,8 +312,8 @@ mod tests {
         let (mut door, now) = door(|_| ());
         let target = BanTarget::Group(Netgroup::of(ip(1, 1)));
         door.ban(target, "", MINUTE, now).unwrap();
-        assert_eq!(door.knock(ip(1, 7), true, now), Knock::Ignore);
-        assert!(matches!(door.knock(ip(2, 7), true, now), Knock::Admit(_)));
+        assert_eq!(door.knock(ip(1, 7), true, 0, now), Knock::Ignore);
+        assert!(matches!(door.knock(ip(2, 7), true, 0, now), Knock::Admit { .. }));
         assert_eq!(door.welcome(id(1), ip(1, 7), Direction::Outbound, now), Err(CloseReason::Banned));
         door.ban(BanTarget::Peer(id(2)), "", MINUTE, now).unwrap();
         assert_eq!(door.welcome(id(2), ip(2, 7), Direction::Inbound, now), Err(CloseReason::Banned));
@@ -322,7 +332,10 @@ mod tests {
         door.convict(&info(1), &wrong, now);
         assert!(door.bans(now).is_empty());
         door.ban(BanTarget::Ip(ip(1, 1)), "", MINUTE, now).unwrap();
-        assert!(matches!(door.knock(ip(1, 1), true, now), Knock::Admit(_)), "whatever its address did");
+        assert!(
+            matches!(door.knock(ip(1, 1), true, 0, now), Knock::Admit { .. }),
+            "whatever its address did"
+        );
         assert_eq!(door.welcome(id(1), ip(1, 1), Direction::Inbound, now), Ok(Role::Trusted));
         assert_eq!(door.welcome(id(2), ip(1, 1), Direction::Inbound, now), Err(CloseReason::Banned));
     }
@@ -346,7 +359,7 @@ mod tests {
     fn on_one_host_a_group_says_nothing() {
         let (mut door, now) = door(|config| config.groups = GroupCaps::ONE_HOST);
         for _ in 0..64 {
-            assert!(matches!(door.knock(ip(1, 1), true, now), Knock::Admit(_)));
+            assert!(matches!(door.knock(ip(1, 1), true, 0, now), Knock::Admit { .. }));
         }
         door.convict(&info(1), &Violation::proven_invalid("rule", "seen"), now);
         assert!(door.welcome(id(1), ip(1, 1), Direction::Inbound, now).is_err());

@@ -8,6 +8,7 @@ mod bans;
 mod door;
 mod eviction;
 mod group_caps;
+mod heat;
 mod merit;
 mod netgroup;
 mod pending;
@@ -25,4 +26,4 @@ pub use role::Role;
 
 pub(crate) use door::{Door, Newcomer, Place};
 pub(crate) use eviction::Candidate;
-pub(crate) use pending::Knock;
+pub(crate) use pending::{Knock, Outcome};

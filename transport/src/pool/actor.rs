@@ -12,8 +12,9 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner, TransportConfig,
-    admission::{Door, Newcomer, Place},
+    Cancel, CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner,
+    TransportConfig,
+    admission::{Door, Newcomer, Outcome, Place},
     connection::{Connection, Meters, Stop},
     handshake::Terms,
     observe::{Text, metrics, rationed, target},
@@ -107,6 +108,8 @@ pub(crate) struct Pool {
     once: BTreeSet<PeerId>,
     dialling: usize,
     door: Door,
+    /// Handshakes under way, by place, to be ended when another takes it.
+    admitting: BTreeMap<Fence, Cancel>,
     snapshot: Snapshot,
     events: broadcast::Sender<PeerEvent>,
     commands: mpsc::Receiver<Command>,
@@ -120,6 +123,7 @@ impl Pool {
         Self {
             us: parts.identity.peer_id(),
             door: Door::new(&parts.config, &parts.identity),
+            admitting: BTreeMap::new(),
             identity: parts.identity,
             redials: Redials::new(parts.config.seed),
             meters: Meters::new(parts.config.bandwidth, Instant::now().into_std()),
@@ -209,7 +213,13 @@ impl Pool {
         planted("report");
         match report {
             Report::Admitted { place, from, outcome } => {
-                self.door.leave(place);
+                self.admitting.remove(&place);
+                let how = match &outcome {
+                    TaskEnd::Finished(Ok(_)) => Outcome::Met,
+                    TaskEnd::Finished(Err(missed)) => Outcome::Failed { is_proven: missed.peer.is_some() },
+                    TaskEnd::Panicked(_) => Outcome::Failed { is_proven: false },
+                };
+                self.door.leave(place, how, Instant::now().into_std());
                 match outcome {
                     TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
                     TaskEnd::Finished(Err(missed)) => self.refused(from, missed),

@@ -152,6 +152,11 @@ impl Endpoint {
         self.quic.local_addr()
     }
 
+    /// Connections that QUIC holds: those in a handshake, those that stand, and those that have ended a moment ago.
+    pub(crate) fn held(&self) -> usize {
+        self.quic.open_connections()
+    }
+
     /// The next connection attempt, or `None` once the endpoint is closed or its task has died.
     pub(crate) async fn accept(&self) -> Option<Incoming> {
         let incoming = self.quic.accept().await?;

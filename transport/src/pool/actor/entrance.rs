@@ -1,13 +1,13 @@
 //! The pool's part in admission: it carries out what the [`Door`](crate::admission::Door) decides.
 
-use super::{Pool, Report, admit};
+use super::{Missed, Pool, Report, admit};
 #[cfg(feature = "simulation")]
 use crate::admission::AdmissionProbe;
 use crate::{
-    Ban, BanError, BanTarget, CloseReason, Direction, Fence, Netgroup, PeerAddr, PeerId, Role,
+    Ban, BanError, BanTarget, Cancel, CloseReason, Direction, Fence, Netgroup, PeerAddr, PeerId, Role,
     admission::{Candidate, Knock, Newcomer, Place},
     observe::metrics,
-    quic::{Farewell, Incoming},
+    quic::{Endpoint, Farewell, Incoming},
     routine::contain,
 };
 use std::{sync::Arc, time::Duration};
@@ -64,8 +64,9 @@ impl Pool {
 
     /// Spends nothing on an attempt before there is a place for it.
     pub(super) fn on_incoming(&mut self, incoming: Incoming) {
-        let from = incoming.remote_addr();
-        let place = match self.door.knock(from.ip(), incoming.is_validated(), Instant::now().into_std()) {
+        let (from, now) = (incoming.remote_addr(), Instant::now().into_std());
+        let held = self.endpoint.as_ref().map_or(0, Endpoint::held);
+        let place = match self.door.knock(from.ip(), incoming.is_validated(), held, now) {
             Knock::Ignore => {
                 metrics::attempt_ignored();
                 return incoming.ignore();
@@ -74,12 +75,26 @@ impl Pool {
                 metrics::attempt_retried();
                 return incoming.retry();
             }
-            Knock::Admit(place) => place,
+            Knock::Admit { place, displaced } => {
+                if let Some(gone) = displaced.and_then(|gone| self.admitting.remove(&gone)) {
+                    gone.cancel();
+                }
+                place
+            }
         };
         let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
         let deadline = Instant::now() + self.config.handshake_timeout;
+        let displaced = Cancel::new();
+        self.admitting.insert(place, displaced.clone());
         self.spawner.spawn("admission", async move {
-            let outcome = contain(admit(incoming, &terms, deadline)).await;
+            let admission = async {
+                tokio::select! {
+                    biased;
+                    () = displaced.cancelled() => Err(Missed { peer: None, reason: CloseReason::Displaced }),
+                    met = admit(incoming, &terms, deadline) => met,
+                }
+            };
+            let outcome = contain(admission).await;
             drop(reports.send(Report::Admitted { place, from, outcome }).await);
         });
     }
