@@ -1,13 +1,14 @@
-//! The command line of the hostile peer: `zakura-hostile list|run`.
+//! The command line of the hostile peer: `zakura-hostile list|run|flood`.
 //!
 //! Exit codes: 0 every act came out as it should, 1 one did not, 2 wrong usage.
 
-use crate::hostile::{Act, Name, Verdict, Victim, catalog, json, perform, perform_on, table};
+use crate::hostile::{Act, Flood, Name, Verdict, Victim, catalog, flood, json, perform, perform_on, table};
 use clap::{Args, Parser, Subcommand};
 use futures::{StreamExt, stream};
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 use zakura::zcash::Network;
 
@@ -31,6 +32,8 @@ enum Command {
     List(Wanted),
     /// Run acts against a node in this process, or against a target
     Run(RunArgs),
+    /// Flood a node on this machine from many loopback addresses, and say how much of it was let in
+    Flood(FloodArgs),
 }
 
 /// Which acts.
@@ -56,6 +59,25 @@ struct RunArgs {
     seed: u64,
 }
 
+#[derive(Debug, Args)]
+struct FloodArgs {
+    /// The node, which has to listen on loopback
+    #[arg(long, value_name = "ID@IP:PORT")]
+    target: Name,
+    /// Its network: mainnet, testnet or regtest
+    #[arg(long, default_value = "regtest")]
+    network: Network,
+    /// What each source does
+    #[arg(long, value_enum, default_value_t = Flood::All)]
+    kind: Flood,
+    /// Addresses to come from, 127.1.0.1 and on
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    sources: u16,
+    /// For how long
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+}
+
 /// Reads the arguments and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -75,15 +97,37 @@ pub fn main() -> ExitCode {
                 drop(writeln!(io::stderr(), "error: no act has such a name: see `zakura-hostile list`"));
                 return ExitCode::from(2);
             }
-            let Ok(runtime) = tokio::runtime::Runtime::new() else {
-                drop(writeln!(io::stderr(), "error: no threads for the runtime: raise the process's limit"));
-                return ExitCode::FAILURE;
-            };
+            let Some(runtime) = runtime() else { return ExitCode::FAILURE };
             let verdicts = runtime.block_on(run.perform(&acts));
             let text = if cli.json { json(&verdicts) } else { table(&verdicts) };
             say(text.trim_end(), verdicts.iter().all(Verdict::passed))
         }
+        Command::Flood(args) => {
+            let Some(runtime) = runtime() else { return ExitCode::FAILURE };
+            let victim = victim(args.target, args.network);
+            let during = Duration::from_secs(args.seconds);
+            match runtime.block_on(flood(victim, args.kind, args.sources, during)) {
+                Ok(flooded) if cli.json => say(&serde_json::json!(flooded).to_string(), true),
+                Ok(flooded) => say(&flooded.to_string(), true),
+                Err(trouble) => {
+                    drop(writeln!(io::stderr(), "error: {trouble}"));
+                    ExitCode::FAILURE
+                }
+            }
+        }
     }
+}
+
+fn runtime() -> Option<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Runtime::new().ok();
+    if runtime.is_none() {
+        drop(writeln!(io::stderr(), "error: no threads for the runtime: raise the process's limit"));
+    }
+    runtime
+}
+
+fn victim(name: Name, network: Network) -> Victim {
+    Victim { name, network: network.wire_id(), genesis: network.genesis_hash() }
 }
 
 impl Wanted {
@@ -99,7 +143,7 @@ impl RunArgs {
         let Some(name) = self.target else {
             return stream::iter(acts).map(perform).buffered(JOBS).collect().await;
         };
-        let victim = Victim { name, network: self.network.wire_id(), genesis: self.network.genesis_hash() };
+        let victim = victim(name, self.network);
         // One after the other: what comes of one must not be taken for another's.
         stream::iter(acts).then(|act| perform_on(act, victim, self.seed)).collect().await
     }

@@ -6,12 +6,14 @@
 //! [`Raw`] is an endpoint with an identity, [`Peer`] a connection behind its handshake, [`Stream`] one stream of it. An
 //! [`Act`] is a short script over them with the [`Outcome`] that a good node shows; [`catalog()`] lists all acts. [`perform`]
 //! runs one against a node in this process, [`perform_on`] against any address. After each, honest peers are served.
+//! [`flood()`] is no act but a siege: many addresses at once.
 
 pub mod wire;
 
 mod act;
 mod book;
 mod catalog;
+mod flood;
 mod peer;
 mod report;
 mod scene;
@@ -26,6 +28,7 @@ mod visitor;
 pub use act::{Act, Ending, Needs, Outcome, Run, Seen};
 pub use book::{Block, Book, sha256d};
 pub use catalog::catalog;
+pub use flood::{Flood, Flooded, flood};
 pub use peer::{Peer, Raw, identity};
 pub use report::{Verdict, json, table};
 pub use scene::{Name, Scene, Victim};

@@ -39,7 +39,15 @@ impl Raw {
     pub fn bind(seed: &[u8; 32], to: SocketAddr) -> Result<Self, Trouble> {
         let any =
             if to.is_ipv6() { SocketAddr::from(([0_u16; 8], 0)) } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
-        let own = if to.ip().is_loopback() { SocketAddr::new(to.ip(), 0) } else { any };
+        Self::bind_to(seed, if to.ip().is_loopback() { SocketAddr::new(to.ip(), 0) } else { any })
+    }
+
+    /// Binds this address.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no socket, or TLS does not take the key.
+    pub fn bind_to(seed: &[u8; 32], own: SocketAddr) -> Result<Self, Trouble> {
         let mut endpoint = Endpoint::server(tls::server(seed)?, own).map_err(Trouble::of)?;
         endpoint.set_default_client_config(tls::client(seed)?);
         Ok(Self { endpoint, id: tls::public_key(seed)? })
