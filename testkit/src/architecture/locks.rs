@@ -5,18 +5,29 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// The files that own a lock, each wholly: the range queue, the byte budget, the work pool's queue, the socket adapter's
-/// outbox, the read snapshots, the network in memory of transport's tests, the switch of simulated worlds (sockets are called
+/// outbox, the read snapshots, the one file that gives queue and pool their locks (and another kind under test, where a
+/// scheduler tries interleavings), the network in memory of transport's tests, the switch of simulated worlds (sockets are called
 /// from every node's tasks and give no turn to wait for an owner's answer), and the disk in memory of the store's tests.
-const LOCK_FILES: [&str; 9] = [
+const LOCK_FILES: [&str; 10] = [
     "transport/src/routine/work.rs",
     "transport/src/routine/work/**",
     "transport/src/routine/budget.rs",
     "transport/src/routine/pool.rs",
+    "transport/src/routine/sync.rs",
     "transport/src/quic/socket.rs",
     "transport/tests/common/net.rs",
     "testkit/src/disk.rs",
     "testkit/src/sim/switch.rs",
     "**/src/**/snapshot.rs",
+];
+
+/// Locks by their crate, and by the name that queue and pool know them by.
+const LOCKS: [&str; 5] = [
+    "parking_lot",
+    "*::super::sync::Mutex",
+    "*::super::sync::Condvar",
+    "*::routine::sync::Mutex",
+    "*::routine::sync::Condvar",
 ];
 
 /// Locks that poison, or that may be held while waiting.
@@ -32,7 +43,7 @@ const OTHER_LOCKS: [&str; 7] = [
 
 pub(super) fn whitelist(house: &House) -> Vec<Offence> {
     let outside = house.sources.iter().filter(|source| !file_fits_any(&LOCK_FILES, &source.path));
-    named(outside, &["parking_lot"], "give the state one owner and send it messages")
+    named(outside, &LOCKS, "give the state one owner and send it messages")
 }
 
 pub(super) fn no_other_locks(house: &House) -> Vec<Offence> {
@@ -59,7 +70,7 @@ pub(super) fn no_await_beside_lock(house: &House) -> Vec<Offence> {
 }
 
 fn is_lock(path: &[String]) -> bool {
-    path_names("parking_lot", path)
+    LOCKS.iter().any(|lock| path_names(lock, path))
 }
 
 fn named<'h>(sources: impl Iterator<Item = &'h Source>, bans: &[&str], remedy: &str) -> Vec<Offence> {

@@ -2,11 +2,9 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
-use tokio::sync::{Notify, Semaphore};
+use super::sync::{AtomicU64, Notify};
+use std::sync::{Arc, atomic::Ordering};
+use tokio::sync::Semaphore;
 
 #[derive(Debug)]
 struct Shared {

@@ -113,9 +113,12 @@ mod pool;
 #[cfg(feature = "simulation")]
 mod probe;
 mod run;
+#[cfg(feature = "shuttle")]
+mod shuttle;
 #[cfg(feature = "simulation")]
 mod stepped;
 mod supervise;
+mod sync;
 mod turn;
 mod work;
 

@@ -1,11 +1,11 @@
 //! What a job's turn costs: a thread's own time, or modelled time.
 
+use super::sync::{Thread, current, park};
 use std::{
     future::Future,
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
-    thread::{Thread, current, park},
 };
 
 /// Spent by a job between its beginning and its end.

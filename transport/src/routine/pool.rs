@@ -5,12 +5,12 @@ use super::{
     job::{Busy, Job, WorkEvent, WorkPolicy, WorkSession},
     pace::{Pace, wait_on_thread},
     supervise::{bury, shielded},
+    sync::{Condvar, Mutex},
 };
 use crate::{
     Cancel, Spawner,
     observe::{Text, rationed, target},
 };
-use parking_lot::{Condvar, Mutex};
 use std::{collections::VecDeque, fmt, io, sync::Arc};
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -86,7 +86,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// One thread's life. No lock is held while a job or a drop of the embedder's values runs.
-    fn work(&self) {
+    pub(super) fn work(&self) {
         let (mut finished, mut pace) = (None, Pace::Burnt);
         while let Some(Taken { id, ready, drained }) = self.next(finished) {
             // The job holds the session open; the drained line goes first, so that the job's end is the session's.

@@ -7,10 +7,14 @@ use super::{
     lease::Lease,
     table::{Item, Table},
 };
-use crate::{Fence, routine::bury};
-use parking_lot::Mutex;
+use crate::{
+    Fence,
+    routine::{
+        bury,
+        sync::{Mutex, Notify},
+    },
+};
 use std::{fmt, ops::RangeInclusive, sync::Arc};
-use tokio::sync::Notify;
 
 /// What queue and leases share. Each critical section is one call of the table, which runs nobody's code; what falls out
 /// of the table is dropped after the lock is.
@@ -450,6 +454,7 @@ mod tests {
         Take { owner: usize, from: u64, len: u64, count: u32, cost: u64, hedge: bool },
         Finish(usize, u64),
         Release(usize, u64),
+        Split(usize, u64),
         Drop(usize),
         Cover(u64, u64),
         Reopen(u64),
@@ -465,6 +470,7 @@ mod tests {
             5 => take.prop_map(|(owner, from, len, count, cost, hedge)| Step::Take { owner, from, len, count, cost, hedge }),
             5 => (0usize..9, key()).prop_map(|(lease, key)| Step::Finish(lease, key)),
             2 => (0usize..9, key()).prop_map(|(lease, key)| Step::Release(lease, key)),
+            2 => (0usize..9, key()).prop_map(|(lease, key)| Step::Split(lease, key)),
             2 => (0usize..9).prop_map(Step::Drop),
             1 => (key(), 0u64..6).prop_map(|(key, more)| Step::Cover(key, more)),
             1 => key().prop_map(Step::Reopen),
@@ -516,6 +522,13 @@ mod tests {
                         }
                         lease.release(key);
                     },
+                    // The same holds in two hands: the model knows no difference.
+                    Step::Split(at, key) => {
+                        let held = leases.get(at).is_some_and(|lease| lease.get(key).is_some());
+                        let split = leases.get_mut(at).and_then(|lease| lease.split(key));
+                        prop_assert_eq!(split.as_ref().map(keys), held.then(|| vec![key]));
+                        leases.extend(split);
+                    }
                     Step::Drop(at) => if at < leases.len() {
                         let lease = leases.remove(at);
                         for key in keys(&lease) {
