@@ -304,7 +304,8 @@ impl TransportHandle {
         requester.ask(kind, frame, deadline).await
     }
 
-    /// Closes every connection, waits for sessions to end and for peers to have heard it, `grace` at most. Idempotent.
+    /// Closes every connection, waits `grace` at most for sessions to end, drops those that ignore their cancel where they
+    /// wait, and lets peers hear it. It takes at most a second and a half longer than the grace. Idempotent.
     pub async fn shutdown(&self, grace: Duration) {
         let (done, finished) = oneshot::channel();
         if self.0.commands.send(Command::Shutdown { grace, done }).await.is_ok() {

@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 52] = [
+const REAL_TIME: [(&str, &str); 53] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -52,6 +52,7 @@ const REAL_TIME: [(&str, &str); 52] = [
     ("transport/tests/sessions.rs", SOCKETS),
     ("transport/tests/start_stop.rs", SOCKETS),
     ("transport/tests/streams.rs", SOCKETS),
+    ("transport/tests/wedged.rs", SOCKETS),
     ("transport/tests/work_lessons.rs", THREADS),
     ("zakura/tests/cli_localnet.rs", PROCESSES),
     ("zakura/tests/cli_run.rs", PROCESSES),

@@ -10,8 +10,8 @@ use super::{
     throttle::Meters,
 };
 use crate::{
-    Action, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry, Session,
-    Spawner, StreamKind,
+    Action, Cancel, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry,
+    Session, Spawner, StreamKind,
     handshake::{Negotiated, Shortage},
     observe::{FlightEvent, StreamEnd, Text, metrics, rationed, target},
     plant::planted,
@@ -43,7 +43,8 @@ const ANSWERS: usize = 64;
 const OPEN_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a service without demand is asked again whether it wants the peer.
 const DEMAND_RECHECK: Duration = Duration::from_secs(1);
-/// How long sessions get to end after their connection, before they are left behind with a warning.
+/// How long sessions get to end after their connection. One that ignores its cancel is then dropped where it waits: a peer that
+/// comes and goes must not leave a task and its leases behind each time.
 const SESSIONS_END: Duration = Duration::from_secs(5);
 /// How long the streams of a link that is gone may take to say what its peer did before: longer than a task waits for its
 /// turn, shorter than anybody notices.
@@ -67,6 +68,8 @@ pub(crate) struct Connection {
     streams: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     spawner: Spawner,
+    /// Sessions get no more time.
+    given_up: Cancel,
     reports: mpsc::Sender<Report>,
     inbox: mpsc::Receiver<Report>,
     idle: Option<Duration>,
@@ -79,7 +82,7 @@ impl Connection {
         link: Link,
         agreed: Negotiated,
         services: (&Registry, Voice, &Meters),
-        spawner: Spawner,
+        (spawner, given_up): (Spawner, Cancel),
     ) -> Self {
         let now = Instant::now().into_std();
         let shared = Shared::new(link, info, agreed, services, now);
@@ -96,6 +99,7 @@ impl Connection {
             streams: Arc::new(Semaphore::new(usize::from(agreed.limits.max_open_streams))),
             answers: Arc::new(Semaphore::new(ANSWERS)),
             spawner,
+            given_up,
             reports,
             inbox,
             idle: timed.then(|| terms::idle_limit(&agreed)),
@@ -254,7 +258,9 @@ impl Connection {
             return self.shared.refuse(send, recv, ResetCode::Resource);
         };
         let (shared, answers) = (Arc::clone(&self.shared), Arc::clone(&self.answers));
-        self.spawner.spawn("arrival", receive(shared, (send, recv), permit, answers, self.reports.clone()));
+        let arrival = receive(shared, (send, recv), permit, answers, self.reports.clone());
+        let arrival = unless(self.given_up.clone(), arrival);
+        self.spawner.spawn("arrival", async move { arrival.await.unwrap_or_default() });
     }
 
     fn on_arrived(&mut self, arrived: Arrived) -> Option<Stop> {
@@ -335,7 +341,8 @@ impl Connection {
             cancel: self.shared.cancel.child(),
             merit: self.shared.merit.clone(),
         };
-        let routine = Arc::clone(&negotiated.entry.service).run(session);
+        let routine = unless(self.given_up.clone(), Arc::clone(&negotiated.entry.service).run(session));
+        let routine = async move { routine.await.unwrap_or(Exit::Local("the routine ignored its cancel")) };
         let (reports, name) = (self.reports.clone(), negotiated.entry.spec.name);
         let span = tracing::debug_span!(target: target::STREAM, "stream", stream = name, generation = ?fence);
         metrics::session_begun(name, permit.is_none());
@@ -353,19 +360,30 @@ impl Connection {
         self.shared.kinds.get(&kind).map_or("stream", |kind| kind.entry.spec.name)
     }
 
-    /// Waits until every session has ended: each holds a sender of reports.
+    /// Waits until every session has ended: each holds a sender of reports. Those that do not end are given up.
     pub(crate) async fn wait_for_sessions(self) {
-        let Self { shared, mut inbox, reports, held, .. } = self;
+        let Self { shared, given_up, mut inbox, reports, held, .. } = self;
         drop((reports, held));
-        let all = async { while inbox.recv().await.is_some() {} };
-        if timeout(SESSIONS_END, all).await.is_err() {
+        let mut all = pin!(async { while inbox.recv().await.is_some() {} });
+        if timeout(SESSIONS_END, &mut all).await.is_err() {
             rationed!(
                 warn,
                 target::STREAM,
                 peer = %shared.info.id.short(),
-                "a session outlives its connection: it ignores its cancel"
+                "a session ignores its cancel: it is dropped"
             );
+            given_up.cancel();
+            all.await;
         }
+    }
+}
+
+/// Runs a task to its end, or drops it where it waits when its time is over.
+async fn unless<T>(over: Cancel, task: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = over.cancelled() => None,
+        result = task => Some(result),
     }
 }
 

@@ -27,12 +27,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tracing::Instrument;
 
@@ -42,6 +43,10 @@ const REPORTS: usize = 64;
 /// that a socket which always fails does not keep us busy.
 const REBIND_PAUSE: Duration = Duration::from_millis(500);
 
+/// What sessions have to end when nobody is left to say it.
+const UNASKED: Duration = Duration::from_secs(2);
+/// How long it may take until what is dropped is gone. Only a session that blocks its thread takes as long.
+const DROPPED: Duration = Duration::from_secs(1);
 /// How long peers get to hear our closes at shutdown.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -97,6 +102,8 @@ pub(crate) struct Pool {
     terms: Arc<Terms>,
     registry: Registry,
     spawner: Spawner,
+    /// Sessions get no more time, at the end of a shutdown's grace.
+    given_up: Cancel,
     /// None while its port is free to be bound again.
     endpoint: Option<Endpoint>,
     ground: Ground,
@@ -131,6 +138,7 @@ impl Pool {
             terms: Arc::new(parts.terms),
             registry: parts.registry,
             spawner: parts.spawner,
+            given_up: Cancel::new(),
             endpoint: Some(parts.endpoint),
             ground: parts.ground,
             rebind_at: None,
@@ -155,7 +163,7 @@ impl Pool {
                 command = self.commands.recv() => match command {
                     Some(Command::Shutdown { grace, done }) => break (grace, Some(done)),
                     Some(command) => self.on_command(command),
-                    None => break (Duration::ZERO, None),
+                    None => break (UNASKED, None),
                 },
                 () = sleep_until(wake) => self.rebind_if_due(),
                 Some(report) = self.inbox.recv() => self.on_report(report),
@@ -350,9 +358,9 @@ impl Pool {
 
     fn launch(&mut self, met: Met, info: PeerInfo, initiator: PeerId) {
         let (id, connection) = (info.id, info.connection);
-        let spawner = self.spawner.clone();
+        let tasks = (self.spawner.clone(), self.given_up.child());
         let services = (&self.registry, Voice::of(&self.config), &self.meters);
-        let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, services, spawner);
+        let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, services, tasks);
         let (stop, stopped) = oneshot::channel();
         self.snapshot.insert(info.clone(), task.requester());
         let registered = Registered { info: info.clone(), initiator, since: Instant::now(), stop };
@@ -437,7 +445,8 @@ impl Pool {
         }
     }
 
-    /// Closes every connection and waits for its sessions, then for peers to have heard it.
+    /// Closes every connection and waits for its sessions, which are dropped when the grace is over, then for peers to have
+    /// heard it.
     async fn shut_down(mut self, grace: Duration) {
         let until = Instant::now() + grace;
         for (_, peer) in std::mem::take(&mut self.peers) {
@@ -447,15 +456,22 @@ impl Pool {
             self.snapshot.remove(peer.info.id);
             self.tell(PeerEvent::Disconnected { peer: peer.info, reason: CloseReason::Local });
         }
-        let Self { endpoint, reports, mut inbox, .. } = self;
+        let Self { endpoint, given_up, reports, mut inbox, .. } = self;
         if let Some(endpoint) = &endpoint {
             endpoint.close();
         }
         drop(reports);
         // Every dial, handshake and connection holds a sender of reports: when none is left, all have ended.
-        let all = async { while inbox.recv().await.is_some() {} };
-        if timeout_at(until, all).await.is_err() {
-            tracing::warn!(target: target::PEER, "shutdown: the grace is over before every session has ended");
+        let mut all = pin!(async { while inbox.recv().await.is_some() {} });
+        if timeout_at(until, &mut all).await.is_err() {
+            tracing::warn!(
+                target: target::PEER,
+                "shutdown: the grace is over before every session has ended: those left are dropped"
+            );
+            given_up.cancel();
+            if timeout(DROPPED, all).await.is_err() {
+                tracing::error!(target: target::PEER, "shutdown: a session blocks its thread and cannot be ended");
+            }
         }
         if let Some(endpoint) = endpoint {
             endpoint.halt(LINGER).await;

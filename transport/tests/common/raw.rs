@@ -168,6 +168,15 @@ pub fn client(seed: impl Into<Seed>, alpn: &[u8]) -> ClientConfig {
     ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
+/// A peer that gives this little credit to what it does not read.
+pub fn narrow(seed: impl Into<Seed>, credit: u32) -> ClientConfig {
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(credit));
+    let mut client = client(seed, b"p2p-v2/1");
+    client.transport_config(Arc::new(transport));
+    client
+}
+
 /// QUIC and TLS done, nothing said yet.
 pub async fn dial(endpoint: &Endpoint, to: SocketAddr) -> Connection {
     within(endpoint.connect(to, "raw.invalid").unwrap()).await.unwrap()
