@@ -217,6 +217,10 @@ async fn follow(
     loop {
         let (view, body) = (views.get(), committed.get());
         bar.set(u64::from(body.height));
+        // Before what came over it: a short sync may be over before anybody reads the event.
+        if !handle.peers().is_empty() {
+            milestones.connected.get_or_insert_with(|| started.elapsed());
+        }
         if view.tip.height >= expected.height {
             milestones.headers.get_or_insert_with(|| started.elapsed());
         }
@@ -230,11 +234,7 @@ async fn follow(
             () = handle.stopping() => return milestones,
             changed = committed.changed() => if changed.is_err() { return milestones },
             changed = views.changed() => if changed.is_err() { return milestones },
-            _ = events.recv(), if milestones.connected.is_none() => {
-                if !handle.peers().is_empty() {
-                    milestones.connected = Some(started.elapsed());
-                }
-            }
+            _ = events.recv(), if milestones.connected.is_none() => {}
         }
     }
 }
