@@ -53,10 +53,36 @@ async fn each_bad_hello_is_closed_with_the_wires_words() {
             "{what}: {reason}"
         );
     }
+    // 1 KiB is all that a stranger may make us keep, whatever the wire would allow.
+    for declared in [1025_u32, 16_385, u32::MAX] {
+        let connection = dial(&raw, node.handle.local_addr()).await;
+        let _stream = open(&connection, &declared.to_le_bytes()).await;
+        assert_eq!(closed(&connection).await, (0, "control handshake".into()));
+        assert!(matches!(node.refused().await, Refusal::Malformed(_)));
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_least_limits_there_are_cost_their_sender_its_streams_and_nobody_else_anything() {
+    let mut node = start(1, Echo(vec![news(), query()])).await;
+    let raw = endpoint(9);
+    let least = RawHello {
+        max_frame: 1,
+        max_open_streams: 1,
+        max_inbound_depth: 1,
+        idle_ms: 600_000,
+        ..RawHello::honest(9, paced())
+    };
     let connection = dial(&raw, node.handle.local_addr()).await;
-    let _stream = open(&connection, &16_385_u32.to_le_bytes()).await;
-    assert_eq!(closed(&connection).await, (0, "control handshake".into()));
-    assert!(matches!(node.refused().await, Refusal::Malformed(_)));
+    assert_eq!(hello(&connection, &least).await.len(), 112);
+    let bytes = [prelude(NEWS.0, 1, None, u32::MAX), frame(1, 0, 1, b"x")].concat();
+    let _stream = open(&connection, &bytes).await;
+    assert_eq!(closed(&connection).await, (0, "".into()));
+    assert_eq!(node.broken_rule().await, "frame.length", "a byte is more than fits beside a header");
+    let other = endpoint(8);
+    let honest = meet(&other, 8, node.handle.local_addr(), paced()).await;
+    assert_eq!(heard_back(&honest, NEWS).await, "hi");
     node.stop().await;
 }
 

@@ -49,6 +49,27 @@ async fn streams_opened_too_fast_are_reset_with_3_and_a_silent_one_with_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_opened_and_dropped_for_ever_cost_few_tasks_and_nobody_else_anything() {
+    let node = start(1, Echo(vec![news()])).await;
+    let (raw, other) = (endpoint(9), endpoint(8));
+    let churner = meet(&raw, 9, node.handle.local_addr(), paced()).await;
+    let honest = meet(&other, 8, node.handle.local_addr(), paced()).await;
+    let mut most = 0;
+    for round in 0..1500 {
+        let beginnings = [&b""[..], b"ZKST", b"NOPE\x01\x01\x01\0\0\0\0\0\0"];
+        let (mut send, _recv) = open(&churner, beginnings[round % 3]).await;
+        if round % 2 == 0 {
+            reset_ours(&mut send, 7);
+        }
+        most = most.max(node.spawner.live().iter().map(|(_, tasks)| tasks).sum());
+    }
+    assert_eq!(heard_back(&honest, NEWS).await, "hi");
+    // A rate's worth of preludes in their three seconds, and what a node is made of.
+    assert!(most < 32 + 3 * 32 + 40, "{most} tasks at once");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_winner_parks_the_losers_stream_and_keeps_its_own() {
     let (small, large) = ordered_seeds();
     let (service, mut sessions) = handover(vec![chat()]);

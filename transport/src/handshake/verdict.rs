@@ -248,6 +248,43 @@ mod tests {
         assert!(matches!(terms().judge_ack(&zero, &[7; 32]), Err(Refusal::Limits("max frame bytes"))));
     }
 
+    /// Every message that differs from this one in a bit.
+    fn flipped(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+        (0..bytes.len() * 8).map(|bit| {
+            let mut changed = bytes.to_vec();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            changed
+        })
+    }
+
+    #[test]
+    fn no_bit_changed_on_the_way_grants_more_than_was_offered() {
+        let within_the_offer = |agreed: Negotiated| {
+            let (limits, ours) = (agreed.limits, Limits::OURS);
+            terms().offer.contains(agreed.capabilities)
+                && limits.fault().is_none()
+                && ours.lower(limits) == limits
+        };
+        let mut taken = 0;
+        for bytes in flipped(&hello().encode()) {
+            let Ok(hello) = Hello::decode(&bytes) else { continue };
+            let Ok(agreed) = terms().judge_hello(&hello, PEER) else { continue };
+            assert!(within_the_offer(agreed), "{agreed:?}");
+            taken += 1;
+        }
+        // What is left free: our nonce's echo, bits of capabilities, and smaller limits.
+        assert!(taken < 256 + 64 + 64 + 64, "{taken}");
+        let offer = Capabilities::from_bits(0x2c);
+        let (nonce, limits) = ([2; 32], Limits::OURS);
+        let ack = Ack { protocol: 1, nonce, hello_nonce: [7; 32], capabilities: offer, channels: 0, limits };
+        for bytes in flipped(&ack.encode()) {
+            let Ok(ack) = Ack::decode(&bytes) else { continue };
+            let Ok(agreed) = terms().judge_ack(&ack, &[7; 32]) else { continue };
+            assert!(within_the_offer(agreed), "{agreed:?}");
+            assert_eq!(ack.hello_nonce, [7; 32], "an answer to another Hello");
+        }
+    }
+
     #[test]
     fn limits_too_small_for_the_streams_are_a_shortage() {
         let agreed = |streams, depth| Negotiated {

@@ -16,6 +16,7 @@ use rustls::{
     },
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime},
+    quic::{Keys, Version},
     server::{
         AlwaysResolvesServerRawPublicKeys,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -27,7 +28,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
-use zakura_transport::{PeerAddr, PeerId};
+use zakura_transport::{PeerAddr, PeerId, StreamKind};
 
 /// Everything that [`Hello::native`](zakura_transport::wire::Hello) says, as this end likes it.
 pub struct RawHello {
@@ -130,7 +131,7 @@ fn key(seed: impl Into<Seed>) -> Arc<CertifiedKey> {
         vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
     pkcs8.extend(seed);
     let key = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8)).unwrap();
-    Arc::new(CertifiedKey::new(vec![[&SPKI[..], &public_key(seed)].concat().into()], key))
+    Arc::new(CertifiedKey::new(vec![spki(seed).into()], key))
 }
 
 /// A listening and dialling endpoint with this seed's key, on a loopback address.
@@ -175,6 +176,95 @@ pub fn narrow(seed: impl Into<Seed>, credit: u32) -> ClientConfig {
     let mut client = client(seed, b"p2p-v2/1");
     client.transport_config(Arc::new(transport));
     client
+}
+
+/// A dialler that shows these entries in TLS, and signs with this seed's key whatever they say; nothing at all, if there are
+/// none.
+pub fn client_that_shows(seed: u8, entries: Vec<Vec<u8>>) -> ClientConfig {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone));
+    let mut tls = if entries.is_empty() {
+        tls.with_no_client_auth()
+    } else {
+        let entries = entries.into_iter().map(CertificateDer::from).collect();
+        let shown = CertifiedKey::new(entries, Arc::clone(&key(seed).key));
+        tls.with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(shown))))
+    };
+    tls.alpn_protocols = vec![b"p2p-v2/1".to_vec()];
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// A listener that shows somebody else's key and signs with its own.
+pub fn impostor(seed: u8, shown: u8) -> Endpoint {
+    let entry = CertifiedKey::new(vec![spki(shown).into()], Arc::clone(&key(seed).key));
+    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(Anyone))
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(entry))));
+    tls.alpn_protocols = vec![b"p2p-v2/1".to_vec()];
+    let server = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).unwrap()));
+    Endpoint::server(server, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+}
+
+/// The entry by which a key is shown in TLS (wire 1.2).
+pub fn spki(seed: impl Into<Seed>) -> Vec<u8> {
+    [&SPKI[..], &public_key(seed)].concat()
+}
+
+/// A dialler that keeps every ticket it is given and sends early data whenever it may.
+pub fn eager_client(seed: u8) -> ClientConfig {
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone))
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key(seed))));
+    tls.alpn_protocols = vec![b"p2p-v2/1".to_vec()];
+    tls.enable_early_data = true;
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// The connection of a dial that had no early data to send, or `None` if it might have sent some.
+pub async fn dial_late(endpoint: &Endpoint, config: ClientConfig, to: SocketAddr) -> Option<Connection> {
+    let connecting = endpoint.connect_with(config, to, "raw.invalid").unwrap();
+    let connecting = connecting.into_0rtt().err()?;
+    Some(within(connecting).await.unwrap())
+}
+
+/// Whether TLS itself ends a dial with this configuration, before anything is said.
+pub async fn refused_by_tls(endpoint: &Endpoint, config: ClientConfig, to: SocketAddr) -> bool {
+    // A dialler is done with TLS before the other side has looked at its key.
+    let end = match within(endpoint.connect_with(config, to, "raw.invalid").unwrap()).await {
+        Ok(connection) => within(connection.closed()).await,
+        Err(error) => error,
+    };
+    matches!(end, quinn::ConnectionError::ConnectionClosed(_))
+}
+
+/// The first datagram of a connection, sealed as it should be, with these frames in it.
+pub fn initial(number: u64, frames: &[u8]) -> Vec<u8> {
+    let rustls::SupportedCipherSuite::Tls13(suite) =
+        rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let id = number.to_be_bytes();
+    let keys = Keys::initial(Version::V1, suite, suite.quic.unwrap(), &id, rustls::Side::Client).local;
+    let mut payload = frames.to_vec();
+    payload.resize(payload.len().max(1162), 0);
+    let length = u16::try_from(payload.len() + 4 + keys.packet.tag_len()).unwrap();
+    let front = [&[0xc3, 0, 0, 0, 1, 8], &id[..], &[8], &id[..], &[0], &(0x4000 | length).to_be_bytes()[..]];
+    let mut datagram = [&front.concat()[..], &[0; 4]].concat();
+    let tag = keys.packet.encrypt_in_place(0, &datagram, &mut payload).unwrap();
+    let numbered = datagram.len() - 4;
+    datagram.extend(payload);
+    datagram.extend(tag.as_ref());
+    let (head, rest) = datagram.split_at_mut(numbered);
+    let (number, sample) = rest.split_at_mut(4);
+    let sample = &sample[..keys.header.sample_len()];
+    keys.header.encrypt_in_place(sample, &mut head[0], number).unwrap();
+    datagram
 }
 
 /// QUIC and TLS done, nothing said yet.
@@ -226,6 +316,15 @@ pub async fn open(connection: &Connection, bytes: &[u8]) -> (SendStream, RecvStr
     let (mut send, recv) = within(connection.open_bi()).await.unwrap();
     send.write_all(bytes).await.unwrap();
     (send, recv)
+}
+
+/// What an [`Echo`](super::Echo) sends back of a word on a stream of this kind.
+pub async fn heard_back(connection: &Connection, kind: StreamKind) -> String {
+    let bytes = [prelude(kind.0, 1, None, 1000), frame(1, 0, 2, b"hi")].concat();
+    let (_send, mut recv) = open(connection, &bytes).await;
+    let mut echo = [0; 10];
+    within(recv.read_exact(&mut echo)).await.unwrap();
+    String::from_utf8(echo[8..].to_vec()).unwrap()
 }
 
 /// The code of the reset that this stream meets.
