@@ -39,13 +39,17 @@ async fn who_shows_the_dialled_key_and_cannot_sign_with_it_is_not_believed() {
     let mut node = start(1, Echo(vec![news()])).await;
     let impostor = impostor(9, 8);
     let addr = impostor.local_addr().unwrap();
-    let _listening = tokio::spawn(async move {
+    let listening = async {
         while let Some(incoming) = impostor.accept().await {
             drop(incoming.await);
         }
-    });
+    };
     node.handle.dial(PeerAddr { id: raw_id(8), addr }).await.unwrap();
-    let reason = node.dial_failed().await;
+    let reason = tokio::select! {
+        biased;
+        reason = node.dial_failed() => reason,
+        () = listening => panic!("the impostor has left"),
+    };
     assert!(matches!(reason, CloseReason::Transport(_)), "{reason}");
     let honest = start(8, Echo(vec![news()])).await;
     node.dial(&honest).await;

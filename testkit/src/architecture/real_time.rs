@@ -52,6 +52,8 @@ const REAL_TIME: [(&str, &str); 53] = [
     ("transport/tests/sessions.rs", SOCKETS),
     ("transport/tests/start_stop.rs", SOCKETS),
     ("transport/tests/streams.rs", SOCKETS),
+    ("transport/tests/strangers.rs", SOCKETS),
+    ("transport/tests/tls.rs", SOCKETS),
     ("transport/tests/wedged.rs", SOCKETS),
     ("transport/tests/work_lessons.rs", THREADS),
     ("zakura/tests/cli_localnet.rs", PROCESSES),
