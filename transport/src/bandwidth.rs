@@ -2,8 +2,7 @@
 
 use std::num::NonZeroU64;
 
-/// Bounds on the bytes of frames, per second; none where nothing is said. What QUIC adds (some 4 % for large frames, more for
-/// small ones) is not counted.
+/// Bounds on the bytes of frames, per second; none where nothing is said. What QUIC and UDP add to them is not counted.
 ///
 /// A bound that is reached delays: bytes for a peer wait with us, bytes from it wait with the peer, which QUIC's flow control
 /// holds back. Nothing is dropped, and nobody is blamed for the wait. After a rest a tenth of a second's worth passes at once,

@@ -33,8 +33,9 @@ pub struct TransportConfig {
     pub max_inbound: usize,
     /// Peers that we dialled, at most, each up to 8 MB of windows. Stops inbound peers from deciding whom we know.
     pub max_outbound: usize,
-    /// Inbound connections in TLS or handshake at once; above half of it a newcomer must first prove its address, above
-    /// all of it the newcomer is dropped unanswered. Stops connections that never say who they are.
+    /// Inbound connections in TLS or handshake at once. Above half of it a newcomer must first prove its address; above all of
+    /// it one that has takes the place of a handshake whose neighbourhood has the worse record of late, or that has had a
+    /// second, and is dropped unanswered if there is none. Stops connections that never say who they are.
     pub pending_handshakes: usize,
     /// What one neighbourhood gets of the inbound places. Stops one operator from taking them all.
     pub groups: GroupCaps,

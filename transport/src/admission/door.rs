@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// QUIC remembers an ended connection for three round trips or more, a second at least. When it holds so many times our places,
-/// somebody comes and goes: stops memory from growing with how fast that is.
+/// QUIC remembers an ended connection for three probe timeouts (RFC 9000, 10.2). When it holds so many times our places, somebody
+/// comes and goes: stops memory from growing with how fast that is.
 const CROWD: usize = 2;
 
 /// A peer that asks for a place: its handshake is done.

@@ -133,9 +133,8 @@ impl FramesIn {
 
     /// Takes what has been read from what may be.
     fn rest(&mut self) {
-        let bytes = self.pieces.iter().map(Bytes::len).sum();
-        let now = Instant::now().into_std();
-        self.rests_until = self.throttles.take(now, bytes).map(Instant::from_std);
+        let bytes = || self.pieces.iter().map(Bytes::len).sum();
+        self.rests_until = self.throttles.take(|| Instant::now().into_std(), bytes).map(Instant::from_std);
     }
 
     /// Whether no frame is under way.

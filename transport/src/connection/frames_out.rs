@@ -1,4 +1,4 @@
-//! Frames to one QUIC stream, paced and without copying their bodies.
+//! Frames to one QUIC stream, paced and throttled. Large bodies are not copied.
 
 use super::{pace::Pace, staged::Staged, throttle::Throttles};
 use crate::{
@@ -85,8 +85,7 @@ impl FramesOut {
                 }
                 let taken = self.write().await?;
                 *bytes = bytes.saturating_sub(taken);
-                let now = Instant::now().into_std();
-                self.rests_until = self.throttles.take(now, taken).map(Instant::from_std);
+                self.rests_until = self.throttles.take(|| Instant::now().into_std(), || taken).map(Instant::from_std);
             } else if let Some(wait) = wait {
                 sleep(wait).await;
             } else {

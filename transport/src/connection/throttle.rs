@@ -80,8 +80,12 @@ impl Throttles {
         Self(all.cloned().into_iter().chain(own.map(Arc::new)).collect())
     }
 
-    /// Takes so many bytes from each; when the next may pass, if that is not now.
-    pub(crate) fn take(&self, now: Instant, bytes: usize) -> Option<Instant> {
+    /// Takes so many bytes from each; when the next may pass, if that is not now. Without bounds it asks for neither.
+    pub(crate) fn take(&self, now: impl FnOnce() -> Instant, bytes: impl FnOnce() -> usize) -> Option<Instant> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (now, bytes) = (now(), bytes());
         let rest = self.0.iter().map(|throttle| throttle.take(now, bytes)).max()?;
         (rest > Duration::ZERO).then(|| now + rest)
     }
@@ -117,11 +121,11 @@ mod tests {
         let own = || Throttle::new(start, NonZeroU64::new(500_000).unwrap());
         let (one, other) = (Throttles::new(Some(&all), Some(own())), Throttles::new(Some(&all), Some(own())));
         // A second's worth of its own, less a burst of 131 ms.
-        let until = one.take(start, 500_000).unwrap();
+        let until = one.take(|| start, || 500_000).unwrap();
         assert!(start + Duration::from_millis(800) < until && until < start + Duration::from_secs(1));
         // The other is under its own bound, and beyond what is left of the common one.
-        assert_eq!(other.take(start, 65_000), Some(start + Duration::from_millis(465)));
-        assert_eq!(Throttles::default().take(start, usize::MAX), None);
+        assert_eq!(other.take(|| start, || 65_000), Some(start + Duration::from_millis(465)));
+        assert_eq!(Throttles::default().take(|| start, || usize::MAX), None);
     }
 
     proptest! {

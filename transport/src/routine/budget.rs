@@ -45,7 +45,7 @@ impl ByteBudget {
     }
 
     /// Reserves `bytes` if they fit now and nobody waits in line. A piece larger than the limit is granted alone, when
-    /// the budget is empty.
+    /// the budget is empty. Whoever asks in the very moment in which another does may hear `None` although both fit.
     #[must_use]
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
         let _head = self.0.head.try_acquire().ok()?;
