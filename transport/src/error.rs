@@ -66,6 +66,9 @@ pub enum CloseReason {
     /// There was no room for it.
     #[error("no room for another connection")]
     Full,
+    /// It, or its neighbourhood, connects again and again: every connection begins with fresh allowances.
+    #[error("the peer or its neighbourhood connects too often")]
+    TooOften,
     /// It made room for a newcomer: places were short, and it was of the least use.
     #[error("made room for another peer")]
     Displaced,

@@ -1,7 +1,7 @@
 //! Starting the transport, and talking to it.
 
 use crate::{
-    Ban, BanError, BanTarget, BindError, Capabilities, Frame, Identity, PeerAddr, PeerEvents, PeerId,
+    Ban, BanError, BanTarget, BindError, Capabilities, Fence, Frame, Identity, PeerAddr, PeerEvents, PeerId,
     PeerInfo, Registry, RequestError, Response, Spawner, StreamKind, TransportConfig,
     connection::Requester,
     handshake::Terms,
@@ -242,6 +242,12 @@ impl TransportHandle {
     /// Closes the connection with this peer, if there is one. A named peer is dialled again after its pause.
     pub async fn close(&self, id: PeerId) {
         drop(self.0.commands.send(Command::Close(id)).await);
+    }
+
+    /// Closes this connection and no other ([`PeerInfo::connection`]): whoever decides about what a peer did on one
+    /// connection does not end the next one, which may count already. Nothing happens if it has ended.
+    pub async fn close_connection(&self, connection: Fence) {
+        drop(self.0.commands.send(Command::CloseConnection(connection)).await);
     }
 
     /// Keeps a peer, an address or a neighbourhood out for `lasting`, a year at most: what stands is closed, dials are

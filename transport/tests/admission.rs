@@ -4,7 +4,9 @@ mod common;
 use common::{raw::*, *};
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
-use zakura_transport::{Direction, GroupCaps, Netgroup, PeerAddr, PeerId, Role, TransportConfig};
+use zakura_transport::{
+    CloseReason, Direction, GroupCaps, Netgroup, PeerAddr, PeerId, Role, TransportConfig,
+};
 
 /// An address of this machine: its `host` of neighbourhood `group`.
 const fn ip(group: u8, host: u8) -> Ipv4Addr {
@@ -12,7 +14,7 @@ const fn ip(group: u8, host: u8) -> Ipv4Addr {
 }
 
 /// As on the open network: addresses of this machine are in neighbourhoods, too.
-fn open() -> TransportConfig {
+fn open_network() -> TransportConfig {
     TransportConfig { groups: GroupCaps::OPEN, ..config() }
 }
 
@@ -40,7 +42,7 @@ async fn met(endpoint: &Endpoint, words: &RawHello, node: &mut Node) -> Result<C
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_keys_of_three_neighbourhoods_get_four_places_each() {
-    let mut node = start_with(1, Echo(vec![news()]), open()).await;
+    let mut node = start_with(1, Echo(vec![news()]), open_network()).await;
     let mut standing = Vec::new();
     for group in 0..3 {
         for host in 1..=100 {
@@ -75,7 +77,7 @@ async fn three_hundred_keys_of_three_neighbourhoods_get_four_places_each() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_dribblers_of_one_neighbourhood_hold_up_nobody() {
-    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..open() };
+    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..open_network() };
     let mut node = start_with(1, Echo(vec![news()]), patient).await;
     let to = node.handle.local_addr();
     // TLS finished, Hello never sent, or not even that.
@@ -118,9 +120,60 @@ async fn sixty_four_dribblers_of_one_neighbourhood_hold_up_nobody() {
     node.stop().await;
 }
 
+/// Connects, is let in, and leaves.
+async fn visit(group: u8, node: &mut Node) -> Result<(), (u64, String)> {
+    let (endpoint, words) = stranger(group, 1);
+    let connection = met(&endpoint, &words, node).await?;
+    hang_up(&connection, 0, b"");
+    node.disconnected().await;
+    Ok(())
+}
+
+/// Threats G05.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_connects_again_and_again_does_not_get_fresh_allowances_each_time() {
+    let mut node = start_with(1, Echo(vec![news()]), open_network()).await;
+    let mut visits = 0;
+    let refused = loop {
+        match visit(1, &mut node).await {
+            Ok(()) => visits += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, (1, "admission".into()));
+    assert!((16..24).contains(&visits), "sixteen, and one for every five seconds that it took: {visits}");
+    visit(2, &mut node).await.expect("nobody else answers for it");
+    node.stop().await;
+}
+
+/// Threats P04.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_of_panics_nobody_is_let_in_from_where_one_came() {
+    let mut node = start_with(1, Echo(vec![news()]), open_network()).await;
+    let (endpoint, words) = stranger(100, 1);
+    let bystander = met(&endpoint, &words, &mut node).await.unwrap();
+    for group in 1..=5 {
+        let (endpoint, words) = stranger(group, 1);
+        let connection = met(&endpoint, &words, &mut node).await.unwrap();
+        let bytes = [prelude(NEWS.0, 1, None, 1000), frame(1, 0, 5, b"panic")].concat();
+        let _stream = open(&connection, &bytes).await;
+        let (_, reason) = node.disconnected().await;
+        assert!(matches!(reason, CloseReason::Panicked { .. }), "{reason}");
+    }
+    let (endpoint, words) = stranger(5, 2);
+    let connecting = timeout(Duration::from_secs(1), met(&endpoint, &words, &mut node)).await;
+    assert!(connecting.is_err(), "it is not answered");
+    let (endpoint, words) = stranger(6, 1);
+    let newcomer = met(&endpoint, &words, &mut node).await.expect("somebody else is let in");
+    for honest in [bystander, newcomer] {
+        assert_eq!(heard_back(&honest, NEWS).await, "hi");
+    }
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_named_peer_comes_in_from_a_neighbourhood_that_is_full_of_dribblers() {
-    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..open() };
+    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..open_network() };
     let mut node = start_with(1, Echo(vec![news()]), patient).await;
     let to = node.handle.local_addr();
     let mut dribblers = Vec::new();

@@ -397,6 +397,7 @@ const fn kind(reason: &CloseReason) -> &'static str {
         CloseReason::Idle => "idle",
         CloseReason::Local => "by us",
         CloseReason::Full => "full",
+        CloseReason::TooOften => "too often",
         CloseReason::Displaced => "displaced",
         CloseReason::Banned => "banned",
         CloseReason::NotNamed => "not named",

@@ -2,9 +2,11 @@
 
 use super::{
     Ban, BanError, BanReason, BanTarget, GroupCaps, Netgroup, Role,
+    arrivals::Arrivals,
     bans::{Bans, COOLDOWN},
-    eviction::{Candidate, choose},
+    eviction::{Candidate, Seat, Worth, choose},
     pending::{Knock, Outcome, Pending},
+    storm::Storm,
 };
 use crate::{
     CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, TransportConfig, Violation,
@@ -52,6 +54,8 @@ pub(crate) struct Door {
     names: BTreeMap<PeerId, Name>,
     pub(super) bans: Bans,
     pub(super) pending: Pending,
+    arrivals: Arrivals,
+    storm: Storm,
     secret: [u8; 32],
 }
 
@@ -68,6 +72,8 @@ impl Door {
             names: BTreeMap::new(),
             bans: Bans::default(),
             pending: Pending::new(config.pending_handshakes, config.groups.pending),
+            arrivals: Arrivals::default(),
+            storm: Storm::default(),
             secret: <[u8; 32]>::try_from(secret.as_bytes()).unwrap_or_default(),
         }
     }
@@ -107,7 +113,7 @@ impl Door {
         }
         let group = (!is_named).then(|| Netgroup::of(ip));
         let places = self.max_inbound.saturating_add(self.max_outbound).saturating_add(self.pending.most);
-        if held >= places.saturating_mul(CROWD) {
+        if self.is_storm(now) || held >= places.saturating_mul(CROWD) {
             return self.pending.knock_in_a_crowd(group, is_proven, now);
         }
         self.pending.knock(group, is_proven, now)
@@ -148,26 +154,39 @@ impl Door {
         self.bans.at(ip, now).any(|reason| !is_named || reason == BanReason::Asked)
     }
 
-    /// Whether there is a place for a newcomer beside these connections of its direction, of which the one it replaces is
-    /// none.
-    pub(crate) fn place(&self, newcomer: Newcomer, beside: &[Candidate], now: Instant) -> Place {
+    /// Whether there is a place for a newcomer beside these connections of its direction. `worth` is asked only if one of them has to go.
+    pub(crate) fn place(
+        &self,
+        newcomer: Newcomer,
+        beside: &[Seat],
+        worth: impl Fn(Fence) -> Worth,
+        now: Instant,
+    ) -> Place {
         match newcomer.direction {
             Direction::Outbound if beside.len() < self.max_outbound => Place::Free,
             Direction::Outbound => Place::Full,
-            Direction::Inbound => self.inbound_place(newcomer, beside, now),
+            Direction::Inbound => self.inbound_place(newcomer, beside, worth, now),
         }
     }
 
-    fn inbound_place(&self, newcomer: Newcomer, beside: &[Candidate], now: Instant) -> Place {
+    fn inbound_place(
+        &self,
+        newcomer: Newcomer,
+        beside: &[Seat],
+        worth: impl Fn(Fence) -> Worth,
+        now: Instant,
+    ) -> Place {
         let group = Netgroup::of(newcomer.ip);
-        let neighbours: Vec<Candidate> =
-            beside.iter().filter(|other| !other.is_named && other.group == group).copied().collect();
-        let is_group_full = !newcomer.role.is_named() && neighbours.len() >= self.groups.inbound;
-        let rivals = if is_group_full { &neighbours } else { beside };
+        let is_neighbour = |other: &&Seat| !other.is_named && other.group == group;
+        let neighbours = beside.iter().filter(is_neighbour).count();
+        let is_group_full = !newcomer.role.is_named() && neighbours >= self.groups.inbound;
         if !is_group_full && beside.len() < self.max_inbound {
             return Place::Free;
         }
-        choose(rivals, group, &self.secret, now).map_or(Place::Full, Place::Displace)
+        let rivals = beside.iter().filter(|other| !is_group_full || is_neighbour(other));
+        let rivals: Vec<_> =
+            rivals.map(|seat| Candidate { seat: *seat, worth: worth(seat.connection) }).collect();
+        choose(&rivals, group, &self.secret, now).map_or(Place::Full, Place::Displace)
     }
 
     /// Keeps somebody out who is not let in again before `lasting` is over.
@@ -201,6 +220,24 @@ impl Door {
         self.bans.list(now)
     }
 
+    /// Whether an inbound peer that is to get a place does not come too often for it, it or its neighbourhood.
+    pub(crate) fn comes_in_time(&mut self, id: PeerId, newcomer: Newcomer, now: Instant) -> bool {
+        let is_bound = newcomer.direction == Direction::Inbound && !newcomer.role.is_named();
+        !is_bound || self.arrivals.take(id, Netgroup::of(newcomer.ip), self.groups, now)
+    }
+
+    /// We have panicked over what came from there, for which nobody is blamed. In a storm of panics nobody is let in who does
+    /// not prove its address, nor whose neighbourhood brought one (threats P04). `true`: there is a storm.
+    pub(crate) fn panicked(&mut self, ip: IpAddr, now: Instant) -> bool {
+        self.storm.add(now);
+        self.pending.remember_failure(Netgroup::of(ip), now);
+        self.is_storm(now)
+    }
+
+    fn is_storm(&self, now: Instant) -> bool {
+        self.groups.tell_operators_apart() && self.storm.rages(now)
+    }
+
     /// What follows from a fault for which a connection was closed: nothing, or for provably wrong content a cooldown of
     /// the identity and its neighbourhood (threats 4.1).
     pub(crate) fn convict(&mut self, peer: &PeerInfo, fault: &Violation, now: Instant) {
@@ -208,7 +245,7 @@ impl Door {
             return;
         }
         self.bans.cool_down(BanTarget::Peer(peer.id), fault, COOLDOWN, now);
-        if !self.groups.cooldown.is_zero() {
+        if self.groups.tell_operators_apart() {
             let group = BanTarget::Group(Netgroup::of(peer.addr.ip()));
             self.bans.cool_down(group, fault, self.groups.cooldown, now);
         }
@@ -252,15 +289,15 @@ mod tests {
         }
     }
 
-    fn beside(group: u8, age: u64, now: Instant) -> Candidate {
-        Candidate {
-            connection: Fence::mint(),
-            group: Netgroup::of(ip(group, 1)),
-            since: now - Duration::from_secs(age),
-            useful: None,
-            round_trip: Duration::ZERO,
-            is_named: false,
-        }
+    fn beside(group: u8, age: u64, now: Instant) -> Seat {
+        let since = now - Duration::from_secs(age);
+        Seat { connection: Fence::mint(), group: Netgroup::of(ip(group, 1)), since, is_named: false }
+    }
+
+    /// Where nobody is of more use than the other.
+    fn place(door: &Door, newcomer: Newcomer, beside: &[Seat], now: Instant) -> Place {
+        let worth = |_| Worth { useful: None, round_trip: Duration::ZERO };
+        door.place(newcomer, beside, worth, now)
     }
 
     fn newcomer(group: u8) -> Newcomer {
@@ -367,29 +404,61 @@ mod tests {
     }
 
     #[test]
+    fn in_a_storm_of_panics_only_those_are_let_in_from_where_none_came() {
+        let (mut door, now) = door(|_| ());
+        let is_in = |door: &mut Door, group, now| match door.knock(ip(group, 1), true, 0, now) {
+            Knock::Admit { place, .. } => {
+                door.leave(place, Outcome::Met, now);
+                true
+            }
+            Knock::Retry | Knock::Ignore => false,
+        };
+        for group in 1..=4 {
+            assert!(!door.panicked(ip(group, 1), now));
+            assert!(is_in(&mut door, group, now), "a panic may be chance");
+        }
+        assert!(door.panicked(ip(5, 1), now));
+        assert!((1..=5).all(|group| !is_in(&mut door, group, now)));
+        assert!(is_in(&mut door, 6, now));
+        assert_eq!(door.knock(ip(6, 1), false, 0, now), Knock::Retry, "anybody may write an address");
+        name(&mut door, 1, false, now);
+        assert!(is_in(&mut door, 1, now), "a named peer's address");
+        assert!(is_in(&mut door, 2, now + MINUTE), "the storm is over");
+    }
+
+    #[test]
+    fn only_inbound_strangers_can_come_too_often() {
+        let (mut door, now) = door(|_| ());
+        let (stranger, named) = (newcomer(1), Newcomer { role: Role::Static, ..newcomer(1) });
+        let dialled = Newcomer { direction: Direction::Outbound, role: Role::Outbound, ..stranger };
+        let mut times = |of| (0..1_000).filter(|_| door.comes_in_time(id(1), of, now)).count();
+        assert_eq!((times(stranger), times(named), times(dialled)), (16, 1_000, 1_000));
+    }
+
+    #[test]
     fn a_full_group_makes_room_within_itself_only() {
         let (door, now) = door(|_| ());
         let mut all: Vec<_> = (0..4).map(|_| beside(1, 0, now)).collect();
-        assert_eq!(door.place(newcomer(1), &all, now), Place::Full, "nobody is settled");
-        assert_eq!(door.place(newcomer(2), &all, now), Place::Free);
-        assert_eq!(door.place(Newcomer { role: Role::Static, ..newcomer(1) }, &all, now), Place::Free);
+        assert_eq!(place(&door, newcomer(1), &all, now), Place::Full, "nobody is settled");
+        assert_eq!(place(&door, newcomer(2), &all, now), Place::Free);
+        assert_eq!(place(&door, Newcomer { role: Role::Static, ..newcomer(1) }, &all, now), Place::Free);
         all[2].since = now - MINUTE;
         all[3].since = now - MINUTE;
         all.extend([beside(2, 600, now), beside(2, 600, now), beside(2, 600, now)]);
         all[0].since = now - Duration::from_secs(30);
-        assert_eq!(door.place(newcomer(1), &all, now), Place::Displace(all[0].connection));
+        assert_eq!(place(&door, newcomer(1), &all, now), Place::Displace(all[0].connection));
         all[0].is_named = true;
-        assert_eq!(door.place(newcomer(1), &all, now), Place::Free, "named ones are not counted");
+        assert_eq!(place(&door, newcomer(1), &all, now), Place::Free, "named ones are not counted");
     }
 
     #[test]
     fn a_full_house_makes_room_for_whom_it_does_not_know() {
         let (door, now) = door(|config| config.max_inbound = 8);
         let mut all: Vec<_> = (0..8_u8).map(|n| beside(n / 2, 100 + u64::from(n), now)).collect();
-        assert_eq!(door.place(newcomer(9), &all[..7], now), Place::Free);
-        assert!(matches!(door.place(newcomer(9), &all, now), Place::Displace(_)));
+        assert_eq!(place(&door, newcomer(9), &all[..7], now), Place::Free);
+        assert!(matches!(place(&door, newcomer(9), &all, now), Place::Displace(_)));
         all.iter_mut().for_each(|other| other.is_named = true);
-        assert_eq!(door.place(newcomer(9), &all, now), Place::Full);
+        assert_eq!(place(&door, newcomer(9), &all, now), Place::Full);
     }
 
     #[test]
@@ -397,7 +466,7 @@ mod tests {
         let (door, now) = door(|config| config.max_outbound = 2);
         let dialled = Newcomer { direction: Direction::Outbound, role: Role::Outbound, ..newcomer(1) };
         let all = [beside(1, 1000, now), beside(1, 1000, now)];
-        assert_eq!(door.place(dialled, &all[..1], now), Place::Free);
-        assert_eq!(door.place(dialled, &all, now), Place::Full);
+        assert_eq!(place(&door, dialled, &all[..1], now), Place::Free);
+        assert_eq!(place(&door, dialled, &all, now), Place::Full);
     }
 }

@@ -18,17 +18,34 @@ const PART: usize = 8;
 /// honest newcomer waits no longer for a place among idle ones.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// An inbound connection, as far as it matters who has to go.
+/// A registered connection, as far as it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Candidate {
+pub(crate) struct Seat {
     pub(crate) connection: Fence,
     pub(crate) group: Netgroup,
     pub(crate) since: Instant,
+    /// Never to go.
+    pub(crate) is_named: bool,
+}
+
+/// What a connection is worth: asked for only when somebody has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Worth {
     /// When it was last of use, in the order of all uses ([`Merit`](super::Merit)).
     pub(crate) useful: Option<u64>,
     pub(crate) round_trip: Duration,
-    /// Never to go.
-    pub(crate) is_named: bool,
+}
+
+impl Worth {
+    /// Of a connection that nobody can ask any more.
+    pub(crate) const NONE: Self = Self { useful: None, round_trip: Duration::MAX };
+}
+
+/// An inbound connection that may have to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) seat: Seat,
+    pub(super) worth: Worth,
 }
 
 /// The connection that makes room for a newcomer of this neighbourhood, if there is one.
@@ -43,40 +60,45 @@ pub(super) fn choose(
     secret: &[u8; 32],
     now: Instant,
 ) -> Option<Fence> {
-    let strangers: Vec<&Candidate> = candidates.iter().filter(|candidate| !candidate.is_named).collect();
+    let strangers: Vec<&Candidate> = candidates.iter().filter(|candidate| !candidate.seat.is_named).collect();
     let mut crowds: BTreeMap<Netgroup, usize> = BTreeMap::new();
     for stranger in &strangers {
-        let crowd = crowds.entry(stranger.group).or_default();
+        let crowd = crowds.entry(stranger.seat.group).or_default();
         *crowd = crowd.saturating_add(1);
     }
     let crowd = |group: Netgroup| crowds.get(&group).copied().unwrap_or_default();
     let may_yield = |candidate: &&Candidate| {
-        let is_settled = now.saturating_duration_since(candidate.since) >= SETTLING;
-        is_settled && (candidate.group == newcomer || crowd(newcomer) < crowd(candidate.group))
+        let is_settled = now.saturating_duration_since(candidate.seat.since) >= SETTLING;
+        is_settled && (candidate.seat.group == newcomer || crowd(newcomer) < crowd(candidate.seat.group))
     };
     let exposed = unprotected(strangers, secret).into_iter().filter(may_yield);
     let worst = exposed.max_by_key(|candidate| {
-        (crowd(candidate.group), Reverse(candidate.useful), candidate.since, candidate.connection)
+        (
+            crowd(candidate.seat.group),
+            Reverse(candidate.worth.useful),
+            candidate.seat.since,
+            candidate.seat.connection,
+        )
     });
-    worst.map(|candidate| candidate.connection)
+    worst.map(|candidate| candidate.seat.connection)
 }
 
 /// Those that no criterion protects.
 fn unprotected<'a>(mut strangers: Vec<&'a Candidate>, secret: &[u8; 32]) -> Vec<&'a Candidate> {
     let all = strangers.len();
     // Rounded up: where there are few places, use is what counts.
-    protect(&mut strangers, all.div_ceil(PART), |candidate| candidate.useful);
+    protect(&mut strangers, all.div_ceil(PART), |candidate| candidate.worth.useful);
     let picked = picked_groups(&strangers, secret, all / PART);
-    strangers.retain(|candidate| !picked.contains(&candidate.connection));
-    protect(&mut strangers, all / PART, |candidate| Some(Reverse(candidate.round_trip)));
+    strangers.retain(|candidate| !picked.contains(&candidate.seat.connection));
+    protect(&mut strangers, all / PART, |candidate| Some(Reverse(candidate.worth.round_trip)));
     let half = strangers.len().div_ceil(2);
-    protect(&mut strangers, half, |candidate| Some(Reverse(candidate.since)));
+    protect(&mut strangers, half, |candidate| Some(Reverse(candidate.seat.since)));
     strangers
 }
 
 /// Removes the `most` best of those who have the merit; between equals the older connection is better.
 fn protect<M: Ord>(strangers: &mut Vec<&Candidate>, most: usize, merit: impl Fn(&Candidate) -> Option<M>) {
-    strangers.sort_by_key(|candidate| Reverse((merit(candidate), Reverse(candidate.connection))));
+    strangers.sort_by_key(|candidate| Reverse((merit(candidate), Reverse(candidate.seat.connection))));
     let best = strangers.iter().take(most).take_while(|candidate| merit(candidate).is_some()).count();
     strangers.drain(..best);
 }
@@ -85,8 +107,8 @@ fn protect<M: Ord>(strangers: &mut Vec<&Candidate>, most: usize, merit: impl Fn(
 fn picked_groups(strangers: &[&Candidate], secret: &[u8; 32], most: usize) -> Vec<Fence> {
     let mut ranked: BTreeMap<([u8; 16], Netgroup), (Instant, Fence)> = BTreeMap::new();
     for stranger in strangers {
-        let this = (stranger.since, stranger.connection);
-        let oldest = ranked.entry((rank(stranger.group, secret), stranger.group)).or_insert(this);
+        let this = (stranger.seat.since, stranger.seat.connection);
+        let oldest = ranked.entry((rank(stranger.seat.group, secret), stranger.seat.group)).or_insert(this);
         *oldest = this.min(*oldest);
     }
     ranked.into_values().take(most).map(|(_, connection)| connection).collect()
@@ -119,12 +141,13 @@ mod tests {
     /// An idle stranger that has been there for `age` seconds before `now`.
     fn idle(from: u8, age: u64, now: Instant) -> Candidate {
         Candidate {
-            connection: Fence::mint(),
-            group: group(from),
-            since: now - Duration::from_secs(age),
-            useful: None,
-            round_trip: Duration::from_millis(50),
-            is_named: false,
+            seat: Seat {
+                connection: Fence::mint(),
+                group: group(from),
+                since: now - Duration::from_secs(age),
+                is_named: false,
+            },
+            worth: Worth { useful: None, round_trip: Duration::from_millis(50) },
         }
     }
 
@@ -139,21 +162,25 @@ mod tests {
         let mut all: Vec<_> = (0..12).map(|n| idle(n, 500 + u64::from(n), now)).collect();
         all.extend((0..4).map(|n| idle(100, 100 + n, now)));
         let gone = choose(&all, group(200), &SECRET, now);
-        assert_eq!(gone, Some(all[12].connection));
+        assert_eq!(gone, Some(all[12].seat.connection));
     }
 
     #[test]
     fn use_decides_between_members_of_one_group() {
         let now = later();
         let mut all: Vec<_> = (0..4).map(|n| idle(1, 100 + n, now)).collect();
-        all[0].useful = Some(9);
-        assert_eq!(choose(&all, group(1), &SECRET, now), Some(all[1].connection), "the youngest is of use");
+        all[0].worth.useful = Some(9);
+        assert_eq!(
+            choose(&all, group(1), &SECRET, now),
+            Some(all[1].seat.connection),
+            "the youngest is of use"
+        );
         for (candidate, useful) in all.iter_mut().zip([3, 9, 1, 2]) {
-            candidate.useful = Some(useful);
+            candidate.worth.useful = Some(useful);
         }
         assert_eq!(
             choose(&all, group(1), &SECRET, now),
-            Some(all[0].connection),
+            Some(all[0].seat.connection),
             "less lately than the other"
         );
     }
@@ -163,9 +190,9 @@ mod tests {
         let now = later();
         let mut all =
             [(1, 1000), (1, 10), (2, 500), (3, 20), (4, 30)].map(|(from, age)| idle(from, age, now));
-        assert_eq!(choose(&all, group(9), &SECRET, now), Some(all[1].connection));
-        all[1].useful = Some(1);
-        assert_eq!(choose(&all, group(9), &SECRET, now), Some(all[3].connection));
+        assert_eq!(choose(&all, group(9), &SECRET, now), Some(all[1].seat.connection));
+        all[1].worth.useful = Some(1);
+        assert_eq!(choose(&all, group(9), &SECRET, now), Some(all[3].seat.connection));
     }
 
     #[test]
@@ -173,7 +200,7 @@ mod tests {
         let now = later();
         let mut all: Vec<_> = (0..4).map(|n| idle(1, 20 + n, now)).collect();
         assert!(choose(&all, group(1), &SECRET, now).is_some());
-        all.iter_mut().for_each(|candidate| candidate.is_named = true);
+        all.iter_mut().for_each(|candidate| candidate.seat.is_named = true);
         assert_eq!(choose(&all, group(1), &SECRET, now), None);
         let fresh: Vec<_> = (0..4).map(|_| idle(1, 9, now)).collect();
         assert_eq!(choose(&fresh, group(1), &SECRET, now), None);
@@ -186,24 +213,24 @@ mod tests {
         // All alike but for what is tried; 16 strangers, so two by round trip and two by group.
         let mut all: Vec<_> = (0..16).map(|n| idle(n, 100, now)).collect();
         let young = all[15];
-        assert_eq!(choose(&all, group(99), &SECRET, now), Some(young.connection));
-        all[15].round_trip = Duration::from_millis(1);
-        assert_ne!(choose(&all, group(99), &SECRET, now), Some(young.connection));
-        all[15].round_trip = young.round_trip;
-        let lucky = (0..=u8::MAX).find(|n| choose(&all, group(99), &[*n; 32], now) != Some(young.connection));
+        assert_eq!(choose(&all, group(99), &SECRET, now), Some(young.seat.connection));
+        all[15].worth.round_trip = Duration::from_millis(1);
+        assert_ne!(choose(&all, group(99), &SECRET, now), Some(young.seat.connection));
+        all[15].worth.round_trip = young.worth.round_trip;
+        let lucky =
+            (0..=u8::MAX).find(|n| choose(&all, group(99), &[*n; 32], now) != Some(young.seat.connection));
         assert!(lucky.is_some(), "under some secret its group is picked");
     }
 
     fn candidates(now: Instant) -> impl Strategy<Value = Vec<Candidate>> {
         let one = (0_u8..12, 0_u64..1000, proptest::option::of(0_u64..50), 1_u64..300, any::<bool>());
         proptest::collection::vec(one, 0..60).prop_map(move |all| {
-            let candidate =
-                |(from, age, useful, millis, is_named): (u8, u64, Option<u64>, u64, bool)| Candidate {
-                    useful,
-                    round_trip: Duration::from_millis(millis),
-                    is_named: is_named && from == 0,
-                    ..idle(from, age, now)
-                };
+            let candidate = |(from, age, useful, millis, is_named): (u8, u64, Option<u64>, u64, bool)| {
+                let mut candidate = idle(from, age, now);
+                candidate.worth = Worth { useful, round_trip: Duration::from_millis(millis) };
+                candidate.seat.is_named = is_named && from == 0;
+                candidate
+            };
             all.into_iter().map(candidate).collect()
         })
     }
@@ -211,23 +238,23 @@ mod tests {
     proptest! {
         #[test]
         fn whoever_goes_was_not_protected(all in candidates(later()), from in 0_u8..14, secret: [u8; 32]) {
-            let now = all.iter().map(|c| c.since).max().unwrap_or_else(later);
+            let now = all.iter().map(|c| c.seat.since).max().unwrap_or_else(later);
             let Some(gone) = choose(&all, group(from), &secret, now) else { return Ok(()) };
-            let gone = all.iter().find(|c| c.connection == gone).unwrap();
-            prop_assert!(!gone.is_named);
-            prop_assert!(now - gone.since >= SETTLING);
-            let strangers: Vec<_> = all.iter().filter(|c| !c.is_named).collect();
+            let gone = all.iter().find(|c| c.seat.connection == gone).unwrap();
+            prop_assert!(!gone.seat.is_named);
+            prop_assert!(now - gone.seat.since >= SETTLING);
+            let strangers: Vec<_> = all.iter().filter(|c| !c.seat.is_named).collect();
             let rest = strangers.len() - strangers.len().div_ceil(PART) - 2 * (strangers.len() / PART);
-            let older = strangers.iter().filter(|c| (c.since, c.connection) < (gone.since, gone.connection));
+            let older = strangers.iter().filter(|c| (c.seat.since, c.seat.connection) < (gone.seat.since, gone.seat.connection));
             prop_assert!(older.count() >= rest.div_ceil(2), "half of the rest was there before");
-            if gone.useful.is_some() {
-                let better = strangers.iter().filter(|c| c.useful >= gone.useful).count();
+            if gone.worth.useful.is_some() {
+                let better = strangers.iter().filter(|c| c.worth.useful >= gone.worth.useful).count();
                 prop_assert!(better > strangers.len().div_ceil(PART), "so many were of use later");
             }
-            let quicker = strangers.iter().filter(|c| c.round_trip <= gone.round_trip).count();
+            let quicker = strangers.iter().filter(|c| c.worth.round_trip <= gone.worth.round_trip).count();
             prop_assert!(quicker > strangers.len() / PART);
-            let crowd = |g| strangers.iter().filter(|c| c.group == g).count();
-            prop_assert!(gone.group == group(from) || crowd(group(from)) < crowd(gone.group));
+            let crowd = |g| strangers.iter().filter(|c| c.seat.group == g).count();
+            prop_assert!(gone.seat.group == group(from) || crowd(group(from)) < crowd(gone.seat.group));
         }
 
         #[test]
@@ -254,12 +281,12 @@ mod tests {
             for round in 0..rounds {
                 now += SETTLING;
                 let Some(gone) = choose(&all, group(200), &secret, now) else { continue };
-                all.retain(|c| c.connection != gone);
+                all.retain(|c| c.seat.connection != gone);
                 let useful = attackers_useful.then_some(round + 1);
-                all.push(Candidate { useful, round_trip: Duration::ZERO, ..idle(200, 0, now) });
+                all.push(Candidate { worth: Worth { useful, round_trip: Duration::ZERO }, ..idle(200, 0, now) });
             }
             prop_assert_eq!(all.len(), places);
-            prop_assert!(all.iter().filter(|c| c.group == group(200)).count() <= 1);
+            prop_assert!(all.iter().filter(|c| c.seat.group == group(200)).count() <= 1);
         }
     }
 }

@@ -23,4 +23,9 @@ impl GroupCaps {
 
     /// For networks of which every node has the same address, where a neighbourhood says nothing about its operator.
     pub const ONE_HOST: Self = Self { pending: usize::MAX, inbound: usize::MAX, cooldown: Duration::ZERO };
+
+    /// Whether a neighbourhood answers for what one of it does: while it has a cooldown.
+    pub(crate) const fn tell_operators_apart(self) -> bool {
+        !self.cooldown.is_zero()
+    }
 }

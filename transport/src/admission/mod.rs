@@ -4,6 +4,7 @@
 //! is under way ([`Pending`](pending::Pending)); of the registered ones it is shown a list each time, so it has no counter
 //! of them that could drift. [`choose`] says whose place a newcomer may take.
 
+mod arrivals;
 mod bans;
 mod door;
 mod eviction;
@@ -15,6 +16,7 @@ mod pending;
 #[cfg(feature = "simulation")]
 mod probe;
 mod role;
+mod storm;
 
 pub use bans::{Ban, BanError, BanReason, BanTarget};
 pub use group_caps::GroupCaps;
@@ -25,5 +27,5 @@ pub use probe::{AdmissionProbe, Tally};
 pub use role::Role;
 
 pub(crate) use door::{Door, Newcomer, Place};
-pub(crate) use eviction::Candidate;
+pub(crate) use eviction::{Seat, Worth};
 pub(crate) use pending::{Knock, Outcome};

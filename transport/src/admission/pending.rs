@@ -133,6 +133,11 @@ impl Pending {
         }
     }
 
+    /// Something else went wrong with this group.
+    pub(super) fn remember_failure(&mut self, group: Netgroup, now: Instant) {
+        self.heat.add(group, now);
+    }
+
     fn of(&self, group: Option<Netgroup>) -> usize {
         self.held.values().filter(|held| held.group == group).count()
     }

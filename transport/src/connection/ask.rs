@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Exit, Frame, FrameError, Merit, Mode, RequestError, StreamKind, Violation,
+    admission::Worth,
     observe::{ConnectionSnapshot, Recorder, Way},
     quic::{Farewell, LinkEnd},
     routine::Message,
@@ -61,9 +62,9 @@ impl Requester {
         &self.shared.merit
     }
 
-    /// QUIC's estimate of the round-trip time.
-    pub(crate) fn round_trip(&self) -> Duration {
-        self.shared.link.round_trip()
+    /// What the connection is worth. Takes QUIC's lock of it.
+    pub(crate) fn worth(&self) -> Worth {
+        Worth { useful: self.shared.merit.last(), round_trip: self.shared.link.round_trip() }
     }
 
     /// Sends one request on a stream of its own. `deadline` covers the whole exchange.

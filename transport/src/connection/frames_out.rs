@@ -85,7 +85,8 @@ impl FramesOut {
                 }
                 let taken = self.write().await?;
                 *bytes = bytes.saturating_sub(taken);
-                self.rests_until = self.throttles.take(|| Instant::now().into_std(), || taken).map(Instant::from_std);
+                self.rests_until =
+                    self.throttles.take(|| Instant::now().into_std(), || taken).map(Instant::from_std);
             } else if let Some(wait) = wait {
                 sleep(wait).await;
             } else {

@@ -81,7 +81,11 @@ impl Throttles {
     }
 
     /// Takes so many bytes from each; when the next may pass, if that is not now. Without bounds it asks for neither.
-    pub(crate) fn take(&self, now: impl FnOnce() -> Instant, bytes: impl FnOnce() -> usize) -> Option<Instant> {
+    pub(crate) fn take(
+        &self,
+        now: impl FnOnce() -> Instant,
+        bytes: impl FnOnce() -> usize,
+    ) -> Option<Instant> {
         if self.0.is_empty() {
             return None;
         }

@@ -146,6 +146,7 @@ const fn close_class(reason: &CloseReason) -> &'static str {
         CloseReason::Idle => "idle",
         CloseReason::Local => "local",
         CloseReason::Full => "full",
+        CloseReason::TooOften => "too_often",
         CloseReason::Remote { .. } => "remote",
         CloseReason::Timeout => "timeout",
         CloseReason::Reset => "reset",

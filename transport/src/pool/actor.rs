@@ -5,16 +5,15 @@ mod entrance;
 pub(crate) use entrance::DoorCommand;
 
 use super::{
-    duplicate::{Contender, Verdict, judge},
     events::PeerEvent,
     meeting::{Met, Missed, admit, dial},
-    redial::Redials,
+    roster::{Arrival, Due, Entry, Gone, Roster},
     snapshot::Snapshot,
 };
 use crate::{
-    Cancel, CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Spawner,
+    Cancel, CloseReason, Direction, Fence, Identity, PeerAddr, PeerId, PeerInfo, Registry, Role, Spawner,
     TransportConfig,
-    admission::{Door, Newcomer, Outcome, Place},
+    admission::{Outcome, Worth},
     connection::{Connection, Meters, Stop},
     handshake::Terms,
     observe::{Text, metrics, rationed, target},
@@ -23,14 +22,7 @@ use crate::{
     routine::{TaskEnd, contain},
     tongue::Voice,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::pending,
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::pending, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     time::{Instant, sleep_until, timeout, timeout_at},
@@ -59,8 +51,11 @@ pub(crate) enum Command {
     Remove(PeerId),
     /// Dial this peer now, once.
     DialOnce(PeerAddr),
+    /// Close the connection with this peer: this one, or whichever counts.
     /// Close the connection with this peer.
     Close(PeerId),
+    /// Close this connection, and not its successor.
+    CloseConnection(Fence),
     /// Whom to let in.
     Door(DoorCommand),
     /// End everything within the grace, then say so.
@@ -71,13 +66,6 @@ enum Report {
     Admitted { place: Fence, from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>> },
     Dialled { peer: PeerAddr, once: bool, outcome: TaskEnd<Result<Met, Missed>> },
     Ended { id: PeerId, connection: Fence, reason: CloseReason },
-}
-
-struct Registered {
-    info: PeerInfo,
-    initiator: PeerId,
-    since: Instant,
-    stop: oneshot::Sender<Stop>,
 }
 
 /// What the pool is made of.
@@ -108,13 +96,10 @@ pub(crate) struct Pool {
     endpoint: Option<Endpoint>,
     ground: Ground,
     rebind_at: Option<Instant>,
-    peers: BTreeMap<PeerId, Registered>,
-    redials: Redials,
+    roster: Roster,
+    /// How to end the connections that count.
+    stops: BTreeMap<Fence, oneshot::Sender<Stop>>,
     meters: Meters,
-    /// Whom we dial now without dialling them again.
-    once: BTreeSet<PeerId>,
-    dialling: usize,
-    door: Door,
     /// Handshakes under way, by place, to be ended when another takes it.
     admitting: BTreeMap<Fence, Cancel>,
     snapshot: Snapshot,
@@ -129,10 +114,10 @@ impl Pool {
         let (reports, inbox) = mpsc::channel(REPORTS);
         Self {
             us: parts.identity.peer_id(),
-            door: Door::new(&parts.config, &parts.identity),
+            roster: Roster::new(&parts.identity, &parts.config),
+            stops: BTreeMap::new(),
             admitting: BTreeMap::new(),
             identity: parts.identity,
-            redials: Redials::new(parts.config.seed),
             meters: Meters::new(parts.config.bandwidth, Instant::now().into_std()),
             config: parts.config,
             terms: Arc::new(parts.terms),
@@ -142,9 +127,6 @@ impl Pool {
             endpoint: Some(parts.endpoint),
             ground: parts.ground,
             rebind_at: None,
-            peers: BTreeMap::new(),
-            once: BTreeSet::new(),
-            dialling: 0,
             snapshot: parts.snapshot,
             events: parts.events,
             commands: parts.commands,
@@ -187,30 +169,35 @@ impl Pool {
 
     fn next_wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let room = self.has_room_to_dial() && self.endpoint.is_some();
-        let redial = self.redials.next().filter(|_| room).map(Instant::from_std);
+        let redial = self.roster.next_dial().filter(|_| self.endpoint.is_some()).map(Instant::from_std);
         redial.into_iter().chain(self.rebind_at).fold(far, Instant::min)
     }
 
     fn on_command(&mut self, command: Command) {
+        let now = now();
         match command {
             Command::Add { peer, is_trusted } => {
-                let (connected, now) = (self.peers.contains_key(&peer.id), Instant::now().into_std());
-                self.redials.add(peer, connected, now);
-                self.door.name(peer, is_trusted, now);
-                self.renew_role(peer.id);
+                let role = self.roster.name(peer, is_trusted, now);
+                self.show_role(peer.id, role);
             }
             Command::Remove(id) => {
-                self.redials.remove(id);
-                self.door.forget(id);
-                self.renew_role(id);
+                let role = self.roster.forget(id);
+                self.show_role(id, role);
             }
             Command::DialOnce(peer) => {
                 if let Err(reason) = self.dial_once(peer) {
                     self.tell(PeerEvent::DialFailed { peer, reason });
                 }
             }
-            Command::Close(id) => self.drop_peer(id, CloseReason::Local, Farewell::NEUTRAL),
+            Command::Close(id) => {
+                let gone = self.roster.drop_peer(id, CloseReason::Local, Farewell::NEUTRAL, now);
+                self.let_go(gone);
+            }
+            Command::CloseConnection(connection) => {
+                let gone =
+                    self.roster.drop_connection(connection, CloseReason::Local, Farewell::NEUTRAL, now);
+                self.let_go(gone);
+            }
             Command::Door(command) => self.on_door_command(command),
             // Only the loop that takes commands ends the pool.
             Command::Shutdown { done, .. } => drop(done),
@@ -220,58 +207,67 @@ impl Pool {
     fn on_report(&mut self, report: Report) {
         planted("report");
         match report {
-            Report::Admitted { place, from, outcome } => {
-                self.admitting.remove(&place);
-                let how = match &outcome {
-                    TaskEnd::Finished(Ok(_)) => Outcome::Met,
-                    TaskEnd::Finished(Err(missed)) => Outcome::Failed { is_proven: missed.peer.is_some() },
-                    TaskEnd::Panicked(_) => Outcome::Failed { is_proven: false },
-                };
-                self.door.leave(place, how, Instant::now().into_std());
-                match outcome {
-                    TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
-                    TaskEnd::Finished(Err(missed)) => self.refused(from, missed),
-                    TaskEnd::Panicked(message) => {
-                        let panic = Text::of(&message);
-                        rationed!(error, target::PEER, %panic, "an admission panicked");
-                    }
-                }
-            }
+            Report::Admitted { place, from, outcome } => self.on_admitted(place, from, outcome),
             Report::Dialled { peer, once, outcome } => {
-                self.dialling = self.dialling.saturating_sub(1);
-                if once {
-                    self.once.remove(&peer.id);
-                }
+                self.roster.dial_over(peer.id, once);
                 let failed = match outcome {
                     TaskEnd::Finished(Ok(met)) => self.register(met, Direction::Outbound),
                     TaskEnd::Finished(Err(missed)) => Err(missed.reason),
                     TaskEnd::Panicked(message) => Err(CloseReason::NotDialled(message)),
                 };
                 if let Err(reason) = failed
-                    && !self.peers.contains_key(&peer.id)
+                    && self.roster.dial_failed(peer.id, once, now())
                 {
                     tracing::debug!(target: target::PEER, %peer, %reason, "dial failed");
                     metrics::dial_failed(&reason);
-                    if !once {
-                        self.redials.failed(peer.id, Instant::now().into_std());
-                    }
                     self.tell(PeerEvent::DialFailed { peer, reason });
                 }
             }
-            Report::Ended { id, connection, reason } => self.ended(id, connection, reason),
+            Report::Ended { id, connection, reason } => {
+                let gone = self.roster.ended(id, connection, reason, now());
+                if let Some(Gone { peer, reason: CloseReason::Panicked { .. }, .. }) = &gone {
+                    self.panicked(peer.addr);
+                }
+                self.let_go(gone);
+            }
+        }
+    }
+
+    fn on_admitted(&mut self, place: Fence, from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>>) {
+        self.admitting.remove(&place);
+        let how = match &outcome {
+            TaskEnd::Finished(Ok(_)) => Outcome::Met,
+            TaskEnd::Finished(Err(missed)) => Outcome::Failed { is_proven: missed.peer.is_some() },
+            TaskEnd::Panicked(_) => Outcome::Failed { is_proven: false },
+        };
+        self.roster.door.leave(place, how, now());
+        match outcome {
+            TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
+            TaskEnd::Finished(Err(missed)) => self.refused(from, missed),
+            TaskEnd::Panicked(message) => {
+                let panic = Text::of(&message);
+                rationed!(error, target::PEER, %panic, "an admission panicked");
+                self.panicked(from);
+            }
+        }
+    }
+
+    fn panicked(&mut self, over: SocketAddr) {
+        if self.roster.door.panicked(over.ip(), now()) {
+            rationed!(
+                error,
+                target::PEER,
+                "panics come one upon another: for now nobody is let in from neighbourhoods that brought one"
+            );
         }
     }
 
     fn dial_due(&mut self) {
         let Some(endpoint) = self.endpoint.clone() else { return };
-        while self.has_room_to_dial() {
-            let Some(peer) = self.redials.take_due(Instant::now().into_std()) else { return };
-            match self.may_dial(peer) {
-                Ok(()) => self.begin_dial(&endpoint, peer, false),
-                Err(reason) => {
-                    self.redials.failed(peer.id, Instant::now().into_std());
-                    self.tell(PeerEvent::DialFailed { peer, reason });
-                }
+        while let Some(due) = self.roster.take_due(now()) {
+            match due {
+                Due::Dial(peer) => self.begin_dial(&endpoint, peer, false),
+                Due::NotMet(peer, reason) => self.tell(PeerEvent::DialFailed { peer, reason }),
             }
         }
     }
@@ -281,22 +277,12 @@ impl Pool {
         let Some(endpoint) = self.endpoint.clone() else {
             return Err(CloseReason::NotDialled("the socket is being bound again".into()));
         };
-        if self.peers.contains_key(&peer.id) || self.redials.is_dialling(peer.id) {
-            return Err(CloseReason::Duplicate);
-        }
-        self.may_dial(peer)?;
-        if !self.has_room_to_dial() {
-            return Err(CloseReason::Full);
-        }
-        if !self.once.insert(peer.id) {
-            return Err(CloseReason::Duplicate);
-        }
+        self.roster.dial_once(peer, now())?;
         self.begin_dial(&endpoint, peer, true);
         Ok(())
     }
 
-    fn begin_dial(&mut self, endpoint: &Endpoint, peer: PeerAddr, once: bool) {
-        self.dialling = self.dialling.saturating_add(1);
+    fn begin_dial(&self, endpoint: &Endpoint, peer: PeerAddr, once: bool) {
         let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
         let (endpoint, us) = (endpoint.clone(), self.us);
         let deadline = Instant::now() + self.config.handshake_timeout;
@@ -306,71 +292,38 @@ impl Pool {
         });
     }
 
-    fn has_room_to_dial(&self) -> bool {
-        self.count(Direction::Outbound).saturating_add(self.dialling) < self.config.max_outbound
-    }
-
     /// Gives a connection its place, or closes it and says why.
     fn register(&mut self, met: Met, direction: Direction) -> Result<(), CloseReason> {
         let (id, addr) = (met.link.peer(), met.link.remote_addr());
-        let refuse = |farewell, reason| {
-            met.link.close(farewell);
-            Err(reason)
-        };
-        if id == self.us {
-            return refuse(Farewell::NEUTRAL, CloseReason::NotDialled("that is ourselves".into()));
-        }
-        let role = match self.door.welcome(id, addr.ip(), direction, Instant::now().into_std()) {
-            Ok(role) => role,
-            Err(reason) => return refuse(Farewell::NEUTRAL, reason),
-        };
-        let initiator = match direction {
-            Direction::Inbound => id,
-            Direction::Outbound => self.us,
-        };
-        let holder = self.peers.get(&id).map(|incumbent| {
-            let holder = Contender { initiator: incumbent.initiator, ip: incumbent.info.addr.ip() };
-            (judge(holder, incumbent.since.elapsed(), Contender { initiator, ip: addr.ip() }), incumbent)
-        });
-        // Judged before anyone is dropped: a newcomer without a place must not cost us the incumbent. The place that the
-        // incumbent would leave counts as free.
-        let place = self.place(id, Newcomer { ip: addr.ip(), role, direction });
-        match holder.map(|(verdict, _)| verdict) {
-            Some(Verdict::Refuse) => return refuse(Farewell::DUPLICATE, CloseReason::Duplicate),
-            Some(Verdict::RefuseAndEvict) => {
-                self.drop_peer(id, CloseReason::Duplicate, Farewell::NEUTRAL);
-                return refuse(Farewell::DUPLICATE, CloseReason::Duplicate);
+        let arrival = Arrival { id, addr, direction, capabilities: met.agreed.capabilities };
+        let worth = |peer: &PeerInfo| self.snapshot.requester(peer.id).map_or(Worth::NONE, |one| one.worth());
+        let Entry { gone, outcome } = self.roster.register(arrival, worth, now());
+        self.let_go(gone);
+        match outcome {
+            Ok(info) => {
+                self.launch(met, info);
+                Ok(())
             }
-            Some(Verdict::Replace) | None if place == Place::Full => {
-                return refuse(Farewell::ADMISSION, CloseReason::Full);
+            Err(refused) => {
+                met.link.close(refused.farewell);
+                Err(refused.reason)
             }
-            Some(Verdict::Replace) => self.drop_peer(id, CloseReason::Duplicate, Farewell::DUPLICATE),
-            None => {}
         }
-        if let Place::Displace(connection) = place {
-            self.displace(connection);
-        }
-        let (connection, capabilities) = (Fence::mint(), met.agreed.capabilities);
-        let info = PeerInfo { id, addr, direction, role, connection, capabilities };
-        self.launch(met, info, initiator);
-        Ok(())
     }
 
-    fn launch(&mut self, met: Met, info: PeerInfo, initiator: PeerId) {
+    fn launch(&mut self, met: Met, info: PeerInfo) {
         let (id, connection) = (info.id, info.connection);
         let tasks = (self.spawner.clone(), self.given_up.child());
         let services = (&self.registry, Voice::of(&self.config), &self.meters);
         let mut task = Connection::new(self.us, info.clone(), met.link, met.agreed, services, tasks);
         let (stop, stopped) = oneshot::channel();
         self.snapshot.insert(info.clone(), task.requester());
-        let registered = Registered { info: info.clone(), initiator, since: Instant::now(), stop };
-        self.peers.insert(id, registered);
-        self.redials.connected(id, Instant::now().into_std());
+        self.stops.insert(connection, stop);
         let span = tracing::debug_span!(
             target: target::PEER, "peer", id = %id.short(), ?connection, direction = ?info.direction
         );
         metrics::connected(info.direction);
-        metrics::connections(info.direction, self.count(info.direction));
+        metrics::connections(info.direction, self.roster.count(info.direction));
         self.tell(PeerEvent::Connected(info));
         let reports = self.reports.clone();
         let life = async move {
@@ -383,33 +336,25 @@ impl Pool {
         self.spawner.spawn("connection", life.instrument(span));
     }
 
-    /// Takes a peer's place away and closes its connection, whose own report will be too late to matter.
-    fn drop_peer(&mut self, id: PeerId, reason: CloseReason, farewell: Farewell) {
-        if let Some(gone) = self.peers.remove(&id) {
-            // A connection that no longer listens has ended by itself.
-            drop(gone.stop.send(Stop { reason: reason.clone(), farewell }));
-            self.forget(gone.info, gone.since, reason);
-        }
-    }
-
-    /// A connection's own end. An old generation's teardown does not touch its successor.
-    fn ended(&mut self, id: PeerId, connection: Fence, reason: CloseReason) {
-        if self.peers.get(&id).is_some_and(|peer| peer.info.connection == connection)
-            && let Some(gone) = self.peers.remove(&id)
-        {
-            if let CloseReason::Violation { violation, .. } = &reason {
-                self.door.convict(&gone.info, violation, Instant::now().into_std());
+    /// Closes what counts no more, and tells of it.
+    fn let_go(&mut self, all: impl IntoIterator<Item = Gone>) {
+        for Gone { peer, lived, reason, farewell } in all {
+            let stop = self.stops.remove(&peer.connection);
+            if let (Some(stop), Some(farewell)) = (stop, farewell) {
+                // A connection that no longer listens has ended by itself; its own report will be too late to matter.
+                drop(stop.send(Stop { reason: reason.clone(), farewell }));
             }
-            self.forget(gone.info, gone.since, reason);
+            metrics::disconnected(&reason, lived);
+            metrics::connections(peer.direction, self.roster.count(peer.direction));
+            self.snapshot.remove(peer.id);
+            self.tell(PeerEvent::Disconnected { peer, reason });
         }
     }
 
-    fn forget(&mut self, peer: PeerInfo, since: Instant, reason: CloseReason) {
-        metrics::disconnected(&reason, since.elapsed());
-        metrics::connections(peer.direction, self.count(peer.direction));
-        self.snapshot.remove(peer.id);
-        self.redials.disconnected(peer.id, Instant::now().into_std());
-        self.tell(PeerEvent::Disconnected { peer, reason });
+    fn show_role(&self, id: PeerId, role: Option<Role>) {
+        if let Some(role) = role {
+            self.snapshot.set_role(id, role);
+        }
     }
 
     fn refused(&self, addr: SocketAddr, missed: Missed) {
@@ -418,10 +363,6 @@ impl Pool {
         if let (Some(peer), CloseReason::HandshakeRefused(reason)) = (missed.peer, missed.reason) {
             self.tell(PeerEvent::Refused { peer, addr, reason });
         }
-    }
-
-    fn count(&self, direction: Direction) -> usize {
-        self.peers.values().filter(|peer| peer.info.direction == direction).count()
     }
 
     fn tell(&self, event: PeerEvent) {
@@ -449,13 +390,8 @@ impl Pool {
     /// heard it.
     async fn shut_down(mut self, grace: Duration) {
         let until = Instant::now() + grace;
-        for (_, peer) in std::mem::take(&mut self.peers) {
-            drop(peer.stop.send(Stop { reason: CloseReason::Local, farewell: Farewell::NEUTRAL }));
-            metrics::disconnected(&CloseReason::Local, peer.since.elapsed());
-            metrics::connections(peer.info.direction, 0);
-            self.snapshot.remove(peer.info.id);
-            self.tell(PeerEvent::Disconnected { peer: peer.info, reason: CloseReason::Local });
-        }
+        let all = self.roster.drop_all(now());
+        self.let_go(all);
         let Self { endpoint, given_up, reports, mut inbox, .. } = self;
         if let Some(endpoint) = &endpoint {
             endpoint.close();
@@ -477,6 +413,10 @@ impl Pool {
             endpoint.halt(LINGER).await;
         }
     }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 async fn accept(endpoint: Option<&Endpoint>) -> Option<Incoming> {

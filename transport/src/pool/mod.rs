@@ -5,6 +5,7 @@ mod duplicate;
 mod events;
 mod meeting;
 mod redial;
+mod roster;
 mod snapshot;
 
 pub use events::{PeerEvent, PeerEvents, PeerEventsError};

@@ -120,6 +120,16 @@ impl Redials {
 mod tests {
     use super::*;
 
+    impl Redials {
+        /// When a named peer that waits will be due.
+        pub(in crate::pool) fn waits_until(&self, id: PeerId) -> Option<Instant> {
+            match self.peers.get(&id)?.state {
+                State::Waiting { until } => Some(until),
+                State::Dialling | State::Connected { .. } => None,
+            }
+        }
+    }
+
     fn peer() -> PeerAddr {
         PeerAddr { id: PeerId::new([1; 32]), addr: "127.0.0.1:1".parse().unwrap() }
     }
