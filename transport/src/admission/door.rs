@@ -119,6 +119,11 @@ impl Door {
         self.pending.knock(group, is_proven, now)
     }
 
+    /// The connection of a place is secured, at this round-trip time.
+    pub(crate) fn secured(&mut self, place: Fence, round_trip: Duration, now: Instant) {
+        self.pending.secured(place, round_trip, now);
+    }
+
     /// The handshake of a place is over.
     pub(crate) fn leave(&mut self, place: Fence, outcome: Outcome, now: Instant) {
         self.pending.leave(place, outcome, now);
@@ -230,7 +235,7 @@ impl Door {
     /// not prove its address, nor whose neighbourhood brought one (threats P04). `true`: there is a storm.
     pub(crate) fn panicked(&mut self, ip: IpAddr, now: Instant) -> bool {
         self.storm.add(now);
-        self.pending.remember_failure(Netgroup::of(ip), now);
+        self.pending.shun(Netgroup::of(ip), now);
         self.is_storm(now)
     }
 

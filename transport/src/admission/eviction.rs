@@ -14,8 +14,9 @@ use std::{
 /// Of so many strangers one is protected by each criterion that can be bought or forged: by use, by neighbourhood, by
 /// round-trip time. Half of the rest is protected by age, which cannot.
 const PART: usize = 8;
-/// How long a peer has its place for certain. Stops newcomers from throwing each other out as fast as they can dial; an
-/// honest newcomer waits no longer for a place among idle ones.
+/// How long a peer has its place for certain, but from a newcomer by whom places come into more neighbourhoods' hands. Stops
+/// newcomers from throwing each other out as fast as they can dial; an honest newcomer waits no longer for a place among
+/// idle ones.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// A registered connection, as far as it is counted.
@@ -69,7 +70,9 @@ pub(super) fn choose(
     let crowd = |group: Netgroup| crowds.get(&group).copied().unwrap_or_default();
     let may_yield = |candidate: &&Candidate| {
         let is_settled = now.saturating_duration_since(candidate.seat.since) >= SETTLING;
-        is_settled && (candidate.seat.group == newcomer || crowd(newcomer) < crowd(candidate.seat.group))
+        let (theirs, ours) = (crowd(candidate.seat.group), crowd(newcomer));
+        let is_better_spread = ours.saturating_add(1) < theirs;
+        is_better_spread || is_settled && (candidate.seat.group == newcomer || ours < theirs)
     };
     let exposed = unprotected(strangers, secret).into_iter().filter(may_yield);
     let worst = exposed.max_by_key(|candidate| {
@@ -204,6 +207,9 @@ mod tests {
         assert_eq!(choose(&all, group(1), &SECRET, now), None);
         let fresh: Vec<_> = (0..4).map(|_| idle(1, 9, now)).collect();
         assert_eq!(choose(&fresh, group(1), &SECRET, now), None);
+        assert!(choose(&fresh, group(2), &SECRET, now).is_some(), "places in more hands");
+        let fresh: Vec<_> = (0..4).map(|from| idle(from, 9, now)).collect();
+        assert_eq!(choose(&fresh, group(9), &SECRET, now), None);
         assert_eq!(choose(&[idle(1, 100, now)], group(2), &SECRET, now), None, "a single one is the oldest");
     }
 
@@ -242,7 +248,6 @@ mod tests {
             let Some(gone) = choose(&all, group(from), &secret, now) else { return Ok(()) };
             let gone = all.iter().find(|c| c.seat.connection == gone).unwrap();
             prop_assert!(!gone.seat.is_named);
-            prop_assert!(now - gone.seat.since >= SETTLING);
             let strangers: Vec<_> = all.iter().filter(|c| !c.seat.is_named).collect();
             let rest = strangers.len() - strangers.len().div_ceil(PART) - 2 * (strangers.len() / PART);
             let older = strangers.iter().filter(|c| (c.seat.since, c.seat.connection) < (gone.seat.since, gone.seat.connection));
@@ -255,6 +260,8 @@ mod tests {
             prop_assert!(quicker > strangers.len() / PART);
             let crowd = |g| strangers.iter().filter(|c| c.seat.group == g).count();
             prop_assert!(gone.seat.group == group(from) || crowd(group(from)) < crowd(gone.seat.group));
+            let is_settled = now - gone.seat.since >= SETTLING;
+            prop_assert!(is_settled || crowd(group(from)) + 1 < crowd(gone.seat.group));
         }
 
         #[test]

@@ -24,12 +24,27 @@ impl Heat {
 
     /// A handshake from there failed.
     pub(super) fn add(&mut self, group: Netgroup, now: Instant) {
-        let failures = self.of(group, now).saturating_add(1).min(WORST);
+        self.set(group, self.of(group, now).saturating_add(1).min(WORST), now);
+    }
+
+    /// No failures could be worse.
+    pub(super) fn overheat(&mut self, group: Netgroup, now: Instant) {
+        self.set(group, WORST, now);
+    }
+
+    fn set(&mut self, group: Netgroup, failures: u32, now: Instant) {
         if self.0.len() >= MAX_GROUPS && !self.0.contains_key(&group) {
             let quiet = self.0.iter().min_by_key(|(_, (_, last))| *last).map(|(group, _)| *group);
             quiet.and_then(|group| self.0.remove(&group));
         }
         self.0.insert(group, (failures, now));
+    }
+
+    /// A handshake from there succeeded: it outweighs a failure.
+    pub(super) fn cool(&mut self, group: Netgroup) {
+        if let Some((failures, _)) = self.0.get_mut(&group) {
+            *failures = failures.saturating_sub(1);
+        }
     }
 
     /// How many failed there of late.
@@ -54,6 +69,11 @@ mod tests {
         assert_eq!(heat.of(group, now + MEMORY), 0);
         heat.add(group, now + MEMORY);
         assert_eq!(heat.of(group, now + MEMORY), 1, "it begins anew");
+        heat.overheat(group, now + MEMORY);
+        heat.cool(group);
+        assert_eq!(heat.of(group, now + MEMORY), WORST - 1);
+        (0..WORST).for_each(|_| heat.cool(group));
+        assert_eq!(heat.of(group, now + MEMORY), 0, "nobody earns credit");
     }
 
     #[test]

@@ -11,6 +11,14 @@ use std::{
 /// How long a handshake under way is left alone by newcomers of no better record: two round trips around the world, and as
 /// much for a slow machine.
 const GRACE: Duration = Duration::from_secs(1);
+/// And once TLS is done, so many of its round trips: the Hello comes with the last of TLS. Stops those who say nothing more
+/// from holding every place for the whole grace.
+const ROUND_TRIPS: u32 = 4;
+/// But no less, however near it is: what a busy machine may take.
+const NEAR: Duration = Duration::from_millis(100);
+/// Failures of late that keep a group out while many come and go. Not the first: an honest handshake may be displaced, or its
+/// datagrams lost, when there is a flood.
+const TOO_MANY: u32 = 3;
 
 /// What becomes of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +44,8 @@ pub(crate) enum Outcome {
 struct Held {
     group: Option<Netgroup>,
     since: Instant,
+    /// When it has had its time.
+    safe_until: Instant,
     is_proven: bool,
 }
 
@@ -82,7 +92,7 @@ impl Pending {
         self.admit(group, is_proven, now, None)
     }
 
-    /// Judges an attempt while many come and go: only who proves its address, and of whose group none has failed of late.
+    /// Judges an attempt while many come and go: only who proves its address, and of whose group few have failed of late.
     pub(super) fn knock_in_a_crowd(
         &mut self,
         group: Option<Netgroup>,
@@ -90,7 +100,7 @@ impl Pending {
         now: Instant,
     ) -> Knock {
         match group {
-            Some(group) if self.heat.of(group, now) > 0 => Knock::Ignore,
+            Some(group) if self.heat.of(group, now) >= TOO_MANY => Knock::Ignore,
             Some(_) if !is_proven => Knock::Retry,
             Some(_) | None => self.knock(group, is_proven, now),
         }
@@ -104,7 +114,8 @@ impl Pending {
         displaced: Option<Fence>,
     ) -> Knock {
         let place = Fence::mint();
-        self.held.insert(place, Held { group, since: now, is_proven });
+        let safe_until = now.checked_add(GRACE).unwrap_or(now);
+        self.held.insert(place, Held { group, since: now, safe_until, is_proven });
         Knock::Admit { place, displaced }
     }
 
@@ -114,7 +125,7 @@ impl Pending {
         let heat = |of: Option<Netgroup>| of.map_or(0, |group| self.heat.of(group, now));
         let ours = heat(group);
         let may_go = |held: &Held| {
-            let has_had_its_time = now.saturating_duration_since(held.since) >= GRACE;
+            let has_had_its_time = now >= held.safe_until;
             heat(held.group) > ours || heat(held.group) == ours && has_had_its_time
         };
         let named_or_other = |held: &Held| held.group.is_none() || own_only && held.group != group;
@@ -123,19 +134,30 @@ impl Pending {
         candidates.max_by_key(|(_, held)| weakness(held)).map(|(place, _)| *place)
     }
 
-    /// The handshake of a place is over.
-    pub(super) fn leave(&mut self, place: Fence, outcome: Outcome, now: Instant) {
-        let Some(held) = self.held.remove(&place) else { return };
-        if let (Some(group), Outcome::Failed { is_proven }) = (held.group, outcome)
-            && (is_proven || held.is_proven)
-        {
-            self.heat.add(group, now);
+    /// The connection of a place is secured, at this round-trip time: its Hello is due.
+    pub(super) fn secured(&mut self, place: Fence, round_trip: Duration, now: Instant) {
+        if let Some(held) = self.held.get_mut(&place) {
+            let due = now.checked_add(round_trip.saturating_mul(ROUND_TRIPS).max(NEAR)).unwrap_or(now);
+            held.safe_until = held.safe_until.min(due);
+            held.is_proven = true;
         }
     }
 
-    /// Something else went wrong with this group.
-    pub(super) fn remember_failure(&mut self, group: Netgroup, now: Instant) {
-        self.heat.add(group, now);
+    /// The handshake of a place is over.
+    pub(super) fn leave(&mut self, place: Fence, outcome: Outcome, now: Instant) {
+        let Some(held) = self.held.remove(&place) else { return };
+        match (held.group, outcome) {
+            (Some(group), Outcome::Failed { is_proven }) if is_proven || held.is_proven => {
+                self.heat.add(group, now);
+            }
+            (Some(group), Outcome::Met) => self.heat.cool(group),
+            _ => {}
+        }
+    }
+
+    /// This group stays out while many come and go.
+    pub(super) fn shun(&mut self, group: Netgroup, now: Instant) {
+        self.heat.overheat(group, now);
     }
 
     fn of(&self, group: Option<Netgroup>) -> usize {
@@ -252,6 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn who_is_secured_and_says_nothing_has_had_its_time_sooner() {
+        let mut pending = Pending::new(2, 2);
+        let (near, _) = taken(pending.knock(group(1), true, now()));
+        let (far, _) = taken(pending.knock(group(2), true, now()));
+        pending.secured(near, Duration::from_millis(1), now());
+        pending.secured(far, Duration::from_millis(200), now());
+        assert_eq!(pending.knock(group(3), true, now() + NEAR - Duration::from_millis(1)), Knock::Ignore);
+        let (again, displaced) = taken(pending.knock(group(3), true, now() + NEAR));
+        assert_eq!(displaced, Some(near));
+        pending.secured(again, Duration::from_secs(60), now() + NEAR);
+        assert_eq!(
+            pending.knock(group(4), true, now() + NEAR * 7),
+            Knock::Ignore,
+            "one is far, one has just come"
+        );
+        let (_, displaced) = taken(pending.knock(group(4), true, now() + NEAR * 8));
+        assert_eq!(displaced, Some(far));
+        let (_, displaced) = taken(pending.knock(group(5), true, now() + NEAR + GRACE));
+        assert_eq!(displaced, Some(again), "whatever round trip it pretends");
+    }
+
+    #[test]
     fn a_group_that_failed_of_late_gives_way_at_once() {
         let mut pending = Pending::new(2, 2);
         let (failed, _) = taken(pending.knock(group(1), true, now()));
@@ -279,11 +323,16 @@ mod tests {
     }
 
     #[test]
-    fn in_a_crowd_only_a_proven_address_without_failures_is_let_in() {
+    fn in_a_crowd_only_a_proven_address_with_few_failures_is_let_in() {
         let mut pending = Pending::new(8, 8);
-        let (failed, _) = taken(pending.knock(group(1), true, now()));
-        pending.leave(failed, Outcome::Failed { is_proven: true }, now());
+        for _ in 0..TOO_MANY {
+            let (failed, _) = taken(pending.knock_in_a_crowd(group(1), true, now()));
+            pending.leave(failed, Outcome::Failed { is_proven: true }, now());
+        }
         assert_eq!(pending.knock_in_a_crowd(group(1), true, now()), Knock::Ignore);
+        let (met, _) = taken(pending.knock(group(1), true, now()));
+        pending.leave(met, Outcome::Met, now());
+        taken(pending.knock_in_a_crowd(group(1), true, now()));
         assert_eq!(pending.knock_in_a_crowd(group(2), false, now()), Knock::Retry);
         taken(pending.knock_in_a_crowd(group(2), true, now()));
         taken(pending.knock_in_a_crowd(None, false, now()));
