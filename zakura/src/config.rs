@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU64, NonZeroUsize},
     thread::available_parallelism,
     time::Duration,
 };
 use zakura_block_sync::BlockSyncConfig;
 use zakura_discovery::wire::MAX_ADDRESSES;
 use zakura_header_sync::HeaderSyncConfig;
-use zakura_transport::{GroupCaps, PeerAddr, PeerAddrError};
+use zakura_transport::{Bandwidth, GroupCaps, PeerAddr, PeerAddrError};
 
 /// QUIC windows that one inbound peer may fill: 2 MiB in, 4 MiB out.
 const INBOUND_PEER: ByteSize = ByteSize::mib(6);
@@ -29,6 +29,10 @@ const BOOK: ByteSize = ByteSize::mib(64);
 /// Connections a node may have at most. Each session keeps room in its reactor's queue of 2,048 events for its last
 /// word; at half of that there is always room for all the others.
 const MAX_CONNECTIONS: usize = 1_024;
+
+/// The least bandwidth that may be asked for, a second. Peers give up on a frame that comes slower than 4 KiB a second
+/// (threats F02); sixteen of them at once get through this.
+const SLOWEST_BANDWIDTH: ByteSize = ByteSize(64 << 10);
 
 /// The prefix of environment variables that are settings.
 const PREFIX: &str = "ZAKURA_";
@@ -87,6 +91,15 @@ pub struct TransportSection {
     /// Seconds for which nobody new of a neighbourhood is met after one of it delivered provably wrong content; 0 turns it
     /// off.
     pub group_cooldown: u64,
+    /// Bytes of frames sent in a second, to all peers together; 0 for no bound, otherwise 64 KiB or more. What QUIC and UDP
+    /// add is not counted. What is over a bound waits; nothing is dropped.
+    pub upload: ByteSize,
+    /// Bytes of frames taken in a second, from all peers together; as `upload`.
+    pub download: ByteSize,
+    /// Bytes of frames sent in a second to each peer; as `upload`.
+    pub peer_upload: ByteSize,
+    /// Bytes of frames taken in a second from each peer; as `upload`.
+    pub peer_download: ByteSize,
 }
 
 /// `[header_sync]`
@@ -151,6 +164,10 @@ impl Default for TransportSection {
             max_inbound_per_group: GroupCaps::OPEN.inbound,
             max_pending_per_group: GroupCaps::OPEN.pending,
             group_cooldown: GroupCaps::OPEN.cooldown.as_secs(),
+            upload: ByteSize(0),
+            download: ByteSize(0),
+            peer_upload: ByteSize(0),
+            peer_download: ByteSize(0),
         }
     }
 }
@@ -164,6 +181,28 @@ impl TransportSection {
             inbound: self.max_inbound_per_group,
             cooldown: Duration::from_secs(self.group_cooldown),
         }
+    }
+
+    /// What may pass in a second.
+    #[must_use]
+    pub const fn bandwidth(&self) -> Bandwidth {
+        Bandwidth {
+            up: NonZeroU64::new(self.upload.0),
+            down: NonZeroU64::new(self.download.0),
+            peer_up: NonZeroU64::new(self.peer_upload.0),
+            peer_down: NonZeroU64::new(self.peer_download.0),
+        }
+    }
+
+    /// Bounds under which frames would come to a stop, by name.
+    fn too_narrow(&self) -> Option<(&'static str, ByteSize)> {
+        let bounds = [
+            ("upload", self.upload),
+            ("download", self.download),
+            ("peer_upload", self.peer_upload),
+            ("peer_download", self.peer_download),
+        ];
+        bounds.into_iter().find(|(_, bound)| (1..SLOWEST_BANDWIDTH.0).contains(&bound.0))
     }
 }
 
@@ -242,6 +281,17 @@ pub enum ConfigError {
     /// An address that nobody could be reached at, or too many of them.
     #[error("discovery.advertise: {0}")]
     Advertise(String),
+    /// A bandwidth under which frames take so long that peers give up on them.
+    #[error(
+        "transport.{key} is {bound} a second, under which peers give up on frames: write {SLOWEST_BANDWIDTH} or more, or 0 \
+         for no bound"
+    )]
+    Narrow {
+        /// The setting's name.
+        key: &'static str,
+        /// What it says.
+        bound: ByteSize,
+    },
     /// Some of the named peers would never be dialled.
     #[error(
         "transport.peers, transport.trusted and discovery.bootstrap name {named} peers, transport.max_outbound allows {limit}: raise it, or \
@@ -400,6 +450,9 @@ impl Config {
             return Err(ConfigError::Crowded { named, limit: self.transport.max_outbound });
         }
         self.check_discovery()?;
+        if let Some((key, bound)) = self.transport.too_narrow() {
+            return Err(ConfigError::Narrow { key, bound });
+        }
         let connections = self.transport.max_inbound.saturating_add(self.transport.max_outbound);
         if connections > MAX_CONNECTIONS {
             return Err(ConfigError::TooManyConnections(connections));
@@ -491,6 +544,24 @@ mod tests {
         let error =
             read("[transport]\ntrusted = [\"x\"]", &[]).and_then(|config| config.check()).unwrap_err();
         assert!(error.to_string().contains("transport.trusted"), "{error}");
+    }
+
+    #[test]
+    fn bandwidth_is_unbounded_unless_the_operator_says_otherwise() {
+        assert_eq!(Config::recommended().transport.bandwidth(), Bandwidth::default());
+        let text = "[transport]\nupload = \"2 MiB\"\npeer_download = 65536";
+        let config = read(text, &[("ZAKURA_TRANSPORT__DOWNLOAD", "8 MiB")]).unwrap();
+        assert!(config.check().is_ok());
+        let bandwidth = config.transport.bandwidth();
+        assert_eq!(
+            [bandwidth.up, bandwidth.down, bandwidth.peer_up, bandwidth.peer_down]
+                .map(|one| one.map(NonZeroU64::get)),
+            [Some(2 << 20), Some(8 << 20), None, Some(65_536)]
+        );
+        for key in ["upload", "download", "peer_upload", "peer_download"] {
+            let error = read(&format!("[transport]\n{key} = \"1 KiB\""), &[]).unwrap().check().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("transport.{key} is 1 KiB")), "{error}");
+        }
     }
 
     #[test]

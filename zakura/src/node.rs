@@ -296,6 +296,7 @@ fn settings(config: &Config, chain_id: ChainId, us: PeerId) -> TransportConfig {
         max_inbound: config.transport.max_inbound,
         max_outbound: config.transport.max_outbound,
         groups: config.transport.groups(),
+        bandwidth: config.transport.bandwidth(),
         connect_only: config.transport.connect_only,
         ..TransportConfig::new(config.transport.listen, chain_id.network, chain_id.genesis.0, seed)
     }
