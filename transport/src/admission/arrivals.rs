@@ -13,18 +13,33 @@ use std::{
 const AT_ONCE: u32 = 16;
 /// See [`AT_ONCE`]. A neighbourhood gets as much as its [`GroupCaps::inbound`] identities.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Handshakes with one neighbourhood that are begun at once, and then so many a second: each costs us a signature and a key
+/// exchange, and up to two milliseconds, whatever comes of it. Stops a peer that finishes TLS over and over from keeping a
+/// processor busy (threats R05: 250 ms in ten seconds).
+const HANDSHAKES: Pace = Pace { pause: Duration::from_millis(125), at_once: 64 };
 /// Identities remembered, and as many neighbourhoods: stops keys, which cost nothing, from filling our memory. Whoever
 /// would be forgiven first leaves first.
 const MOST: usize = 4_096;
 
-/// When everybody who came of late will be forgiven.
+/// Whoever came of late, and when that will be forgiven.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     peers: BTreeMap<PeerId, Instant>,
     groups: BTreeMap<Netgroup, Instant>,
+    handshakes: BTreeMap<Netgroup, Instant>,
 }
 
 impl Arrivals {
+    /// Whether this neighbourhood has not had more than its share of handshakes.
+    pub(super) fn may_begin(&self, group: Netgroup, caps: GroupCaps, now: Instant) -> bool {
+        !caps.tell_operators_apart() || HANDSHAKES.allows(&self.handshakes, &group, now)
+    }
+
+    /// A handshake with somebody of this neighbourhood begins, who has proved its address: anybody may write another's.
+    pub(super) fn begins(&mut self, group: Netgroup, now: Instant) {
+        HANDSHAKES.charge(&mut self.handshakes, group, now);
+    }
+
     /// A stranger is about to get a place. `false`: it, or its neighbourhood, comes too often.
     pub(super) fn take(&mut self, id: PeerId, group: Netgroup, caps: GroupCaps, now: Instant) -> bool {
         let members = u32::try_from(caps.inbound).unwrap_or(u32::MAX).clamp(1, 64);
@@ -111,6 +126,25 @@ mod tests {
     fn on_one_host_a_neighbourhood_says_nothing() {
         let (mut arrivals, start) = (Arrivals::default(), now());
         assert_eq!(came(&mut arrivals, 0..1_000, GroupCaps::ONE_HOST, start), 1_000);
+    }
+
+    #[test]
+    fn a_neighbourhood_gets_eight_handshakes_a_second() {
+        let (mut arrivals, start) = (Arrivals::default(), now());
+        let mut begun = |caps: GroupCaps, now| {
+            let begins = |_: &u32| {
+                let may = arrivals.may_begin(HERE, caps, now);
+                if may {
+                    arrivals.begins(HERE, now);
+                }
+                may
+            };
+            (0..1_000).filter(begins).count()
+        };
+        assert_eq!(begun(GroupCaps::OPEN, start), 64);
+        assert_eq!(begun(GroupCaps::OPEN, start + Duration::from_secs(1)), 8);
+        assert_eq!(begun(GroupCaps::ONE_HOST, start), 1_000);
+        assert!(arrivals.may_begin(Netgroup::V4([10, 0, 2]), GroupCaps::OPEN, start));
     }
 
     #[test]

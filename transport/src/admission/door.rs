@@ -112,11 +112,19 @@ impl Door {
             return Knock::Ignore;
         }
         let group = (!is_named).then(|| Netgroup::of(ip));
-        let places = self.max_inbound.saturating_add(self.max_outbound).saturating_add(self.pending.most);
-        if self.is_storm(now) || held >= places.saturating_mul(CROWD) {
-            return self.pending.knock_in_a_crowd(group, is_proven, now);
+        if group.is_some_and(|group| !self.arrivals.may_begin(group, self.groups, now)) {
+            return Knock::Ignore;
         }
-        self.pending.knock(group, is_proven, now)
+        let places = self.max_inbound.saturating_add(self.max_outbound).saturating_add(self.pending.most);
+        let knock = if self.is_storm(now) || held >= places.saturating_mul(CROWD) {
+            self.pending.knock_in_a_crowd(group, is_proven, now)
+        } else {
+            self.pending.knock(group, is_proven, now)
+        };
+        if let (Some(group), true, Knock::Admit { .. }) = (group, is_proven, knock) {
+            self.arrivals.begins(group, now);
+        }
+        knock
     }
 
     /// The connection of a place is secured, at this round-trip time.
@@ -429,6 +437,26 @@ mod tests {
         name(&mut door, 1, false, now);
         assert!(is_in(&mut door, 1, now), "a named peer's address");
         assert!(is_in(&mut door, 2, now + MINUTE), "the storm is over");
+    }
+
+    #[test]
+    fn a_neighbourhoods_handshakes_are_paced_and_a_forger_uses_up_nobodys() {
+        let (mut door, now) = door(|_| ());
+        let mut times = |is_proven, named: Option<u8>| {
+            named.into_iter().for_each(|n| name(&mut door, n, false, now));
+            let admitted = |_: &u32| match door.knock(ip(1, 1), is_proven, 0, now) {
+                Knock::Admit { place, .. } => {
+                    door.leave(place, Outcome::Met, now);
+                    true
+                }
+                Knock::Retry | Knock::Ignore => false,
+            };
+            (0..1_000).filter(admitted).count()
+        };
+        assert_eq!(times(false, None), 1_000);
+        assert_eq!(times(true, None), 64);
+        assert_eq!(times(false, None), 0);
+        assert_eq!(times(true, Some(1)), 1_000, "the operator's own peers are not paced");
     }
 
     #[test]
