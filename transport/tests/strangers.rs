@@ -133,3 +133,39 @@ async fn handshakes_that_run_out_of_time_leave_no_place_and_no_task() {
     .await;
     node.stop().await;
 }
+
+/// Bytes that a stranger may place before its handshake is done.
+const STRANGER: usize = 16 << 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_who_dials_fills_16_kib_and_a_peer_its_whole_window() {
+    let node = start(1, Echo(vec![news()])).await;
+    let (raw, to) = (endpoint(9), node.handle.local_addr());
+    let stranger = dial(&raw, to).await;
+    let placed = fill(&stranger).await;
+    assert!((1..=STRANGER).contains(&placed), "{placed}");
+    let honest = meet(&raw, 9, to, paced()).await;
+    assert_eq!(written_at_once(&honest, 4 * STRANGER), 4 * STRANGER, "the room came with the Ack");
+    let other = meet(&endpoint(8), 8, to, paced()).await;
+    let mut stream = open(&other, &prelude(NEWS.0, 1, None, 1 << 20)).await;
+    exchange_much(&mut stream).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_whom_we_dial_fills_16_kib_and_a_peer_its_whole_window() {
+    let strict = TransportConfig { handshake_timeout: Duration::from_secs(1), ..config() };
+    let node = start_with(1, Echo(vec![news()]), strict).await;
+    let raw = endpoint(9);
+    node.handle.dial(peer(&raw, 9)).await.unwrap();
+    let stranger = within(async { raw.accept().await.unwrap().await.unwrap() }).await;
+    let placed = fill(&stranger).await;
+    assert!((STRANGER / 2..=STRANGER).contains(&placed), "{placed}");
+    let raw = endpoint(8);
+    node.handle.add_peer(peer(&raw, 8)).await.unwrap();
+    let honest = accept(&raw, paced()).await;
+    let mut stream = within(honest.accept_bi()).await.unwrap();
+    within(stream.1.read_exact(&mut [0; 13])).await.unwrap();
+    exchange_much(&mut stream).await;
+    node.stop().await;
+}

@@ -57,7 +57,9 @@ pub(crate) async fn initiate(
         let hello = Hello::native(terms.network_id, terms.chain_id, us, nonce, terms.offer, terms.limits);
         write_message(&mut send, hello.encode()).await?;
         let ack = Ack::decode(&read_message(&mut recv, "ack").await?)?;
-        terms.judge_ack(&ack, &nonce).map_err(HandshakeError::Refused)
+        let agreed = terms.judge_ack(&ack, &nonce).map_err(HandshakeError::Refused)?;
+        link.welcome();
+        Ok(agreed)
     })
     .await
 }
@@ -80,6 +82,8 @@ pub(crate) async fn respond(
             channels: 0,
             limits: agreed.limits,
         };
+        // Before the Ack, so that the peer need not wait for room once it has that.
+        link.welcome();
         write_message(&mut send, ack.encode()).await?;
         Ok(agreed)
     })

@@ -9,6 +9,7 @@ use super::{
     runtime::NodeRuntime,
     socket::{DatagramSocket, DiscoSocket, SocketAdapter},
     tls::{Tls, server_name},
+    windows::{INBOUND, OUTBOUND, STRANGER, Windows},
 };
 use crate::{BindError, Cancel, Identity, PeerAddr, Spawner};
 use quinn::{
@@ -23,10 +24,6 @@ use ring::{hkdf, hmac};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// Streams a peer may have open at once: stops unbounded stream state. Wire 1.4's nodes allow 1,024, which is their bound on
-/// us and not ours on them; QUIC keeps places for all that may come, 70 KiB a connection for so many, and a peer that wants
-/// more waits until it has closed one.
-const MAX_BIDI_STREAMS: u32 = 128;
 /// QUIC's idle timeout (wire 1.4): a peer that vanished is forgotten after it.
 const QUIC_IDLE: Duration = Duration::from_secs(150);
 /// How often an idle connection is kept alive (wire 1.4).
@@ -44,23 +41,6 @@ const CONNECTION_ID_BYTES: usize = 8;
 /// guesses it.
 const FIRST_ID_BYTES: usize = 20;
 
-/// Bytes a connection may make us keep. Inbound peers, of whom there may be many, start smaller.
-#[derive(Debug, Clone, Copy)]
-struct Windows {
-    stream: u32,
-    connection: u32,
-    send: u64,
-}
-
-/// Above 2.9 MB QUIC's own gap limit can close a connection that overshoots, so this is the most a stream gets.
-const MAX_STREAM_WINDOW: u32 = 2_900_000;
-const INBOUND: Windows = Windows { stream: 1 << 20, connection: 2 << 20, send: 4 << 20 };
-const OUTBOUND: Windows = Windows { stream: MAX_STREAM_WINDOW, connection: 6_000_000, send: 2 << 20 };
-
-const _: () = assert!(INBOUND.stream <= MAX_STREAM_WINDOW && OUTBOUND.stream <= MAX_STREAM_WINDOW);
-const _: () = assert!(INBOUND.connection >= 2 * INBOUND.stream, "one unread stream must not starve the rest");
-const _: () =
-    assert!(OUTBOUND.connection >= 2 * OUTBOUND.stream, "one unread stream must not starve the rest");
 const _: () = assert!(KEEP_ALIVE.as_secs() * 2 < QUIC_IDLE.as_secs());
 
 /// What an endpoint stands on, each time it is bound.
@@ -185,7 +165,7 @@ impl Endpoint {
                 other => DialError::Local(other.to_string()),
             },
         )?;
-        Link::establish(connecting, &self.socket, self.nonces.clone()).await
+        Link::establish(connecting, &self.socket, self.nonces.clone(), &OUTBOUND).await
     }
 
     #[cfg(not(feature = "qlog"))]
@@ -266,10 +246,10 @@ fn transport(windows: Windows) -> TransportConfig {
     let idle = VarInt::from_u32(u32::try_from(QUIC_IDLE.as_millis()).unwrap_or(u32::MAX));
     let mut config = TransportConfig::default();
     config
-        .max_concurrent_bidi_streams(VarInt::from_u32(MAX_BIDI_STREAMS))
+        .max_concurrent_bidi_streams(VarInt::from_u32(windows.strangers_streams))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(windows.stream))
-        .receive_window(VarInt::from_u32(windows.connection))
+        .receive_window(VarInt::from_u32(STRANGER))
         .send_window(windows.send)
         .max_idle_timeout(Some(IdleTimeout::from(idle)))
         .keep_alive_interval(Some(KEEP_ALIVE))

@@ -6,6 +6,7 @@ use super::{
     socket::{DiscoSocket, Neighbourhood},
     streams::{RecvHalf, SendHalf},
     tls::WRONG_IDENTITY_ALERT,
+    windows::{INBOUND, MAX_BIDI_STREAMS, Windows},
 };
 use crate::{PeerId, identity::from_spki, observe::Volume};
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
@@ -141,7 +142,7 @@ impl Incoming {
             None => self.quic.accept(),
         };
         let connecting = connecting.map_err(|error| DialError::Ended(error.into()))?;
-        Link::establish(connecting, &self.socket, self.nonces).await
+        Link::establish(connecting, &self.socket, self.nonces, &INBOUND).await
     }
 }
 
@@ -151,6 +152,7 @@ pub(crate) struct Link {
     quic: quinn::Connection,
     peer: PeerId,
     nonces: Source,
+    windows: &'static Windows,
     /// Disco's heartbeats end with the last clone.
     _neighbourhood: Arc<Neighbourhood>,
 }
@@ -160,6 +162,7 @@ impl Link {
         connecting: quinn::Connecting,
         socket: &Arc<DiscoSocket>,
         nonces: Source,
+        windows: &'static Windows,
     ) -> Result<Self, DialError> {
         let quic = connecting.await.map_err(|error| match &error {
             ConnectionError::TransportError(fault)
@@ -172,12 +175,19 @@ impl Link {
         let peer = identity_of(&quic).ok_or(DialError::NoIdentity)?;
         let path = Path { remote: quic.remote_address(), local: quic.local_ip() };
         let neighbourhood = Arc::new(socket.connected(peer, path));
-        Ok(Self { quic, peer, nonces, _neighbourhood: neighbourhood })
+        Ok(Self { quic, peer, nonces, windows, _neighbourhood: neighbourhood })
     }
 
     /// The identity that TLS proved.
     pub(crate) const fn peer(&self) -> PeerId {
         self.peer
+    }
+
+    /// The peer is no stranger any more: it may open streams and fill the windows of a peer. QUIC tells it with whatever is sent
+    /// next, or at once.
+    pub(crate) fn welcome(&self) {
+        self.quic.set_receive_window(VarInt::from_u32(self.windows.connection));
+        self.quic.set_max_concurrent_bi_streams(VarInt::from_u32(MAX_BIDI_STREAMS));
     }
 
     /// A nonce that nobody has seen.

@@ -12,6 +12,7 @@ mod seeded;
 mod socket;
 mod streams;
 mod tls;
+mod windows;
 
 pub use entropy::Entropy;
 #[cfg(feature = "simulation")]

@@ -2,6 +2,7 @@
 
 use super::{GENESIS, REGTEST, within};
 use bytes::Bytes;
+use futures::FutureExt;
 use quinn::{
     ClientConfig, RecvStream, SendStream, ServerConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
@@ -272,6 +273,11 @@ pub async fn dial(endpoint: &Endpoint, to: SocketAddr) -> Connection {
     within(endpoint.connect(to, "raw.invalid").unwrap()).await.unwrap()
 }
 
+/// The same with another identity than the endpoint's own.
+pub async fn dial_as(endpoint: &Endpoint, seed: u8, to: SocketAddr) -> Connection {
+    within(endpoint.connect_with(client(seed, b"p2p-v2/1"), to, "raw.invalid").unwrap()).await.unwrap()
+}
+
 /// Sends a Hello and returns what comes back: an Ack with its length.
 pub async fn hello(connection: &Connection, hello: &RawHello) -> Vec<u8> {
     let (mut send, mut recv) = connection.open_bi().await.unwrap();
@@ -325,6 +331,46 @@ pub async fn heard_back(connection: &Connection, kind: StreamKind) -> String {
     let mut echo = [0; 10];
     within(recv.read_exact(&mut echo)).await.unwrap();
     String::from_utf8(echo[8..].to_vec()).unwrap()
+}
+
+/// Writes all that the other side gives room for on as many streams as it gives, until it has had enough: how many bytes.
+pub async fn fill(connection: &Connection) -> usize {
+    let mut filling = Vec::new();
+    for _ in 0..8 {
+        let connection = connection.clone();
+        filling.push(tokio::spawn(async move {
+            let (mut placed, zeros) = (0, vec![0; 64 << 10]);
+            let Ok((mut send, _recv)) = connection.open_bi().await else { return placed };
+            while let Ok(bytes) = send.write(&zeros).await {
+                placed += bytes;
+            }
+            placed
+        }));
+    }
+    let mut placed = 0;
+    for one in filling {
+        placed += within(one).await.unwrap();
+    }
+    placed
+}
+
+/// How many of so many bytes a new stream takes without waiting for anything.
+pub fn written_at_once(connection: &Connection, bytes: usize) -> usize {
+    let Some(Ok((mut send, _recv))) = connection.open_bi().now_or_never() else { return 0 };
+    let written = send.write(&vec![0; bytes]).now_or_never();
+    reset_ours(&mut send, 0);
+    written.map_or(0, Result::unwrap)
+}
+
+/// Sends a frame of a megabyte on an open stream and hears it back.
+pub async fn exchange_much((send, recv): &mut (SendStream, RecvStream)) {
+    let much = frame(2, 0, 1_000_000, &[7; 1_000_000]);
+    let mut back = vec![0; much.len()];
+    let both = async { tokio::join!(send.write_all(&much), recv.read_exact(&mut back)) };
+    let (said, heard) = within(both).await;
+    said.unwrap();
+    heard.unwrap();
+    assert_eq!(back, much);
 }
 
 /// The code of the reset that this stream meets.
