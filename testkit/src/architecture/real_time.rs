@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 55] = [
+const REAL_TIME: [(&str, &str); 56] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -41,6 +41,7 @@ const REAL_TIME: [(&str, &str); 55] = [
     ("transport/tests/bandwidth.rs", SOCKETS),
     ("transport/tests/dial_once.rs", SOCKETS),
     ("transport/tests/duplicates.rs", SOCKETS),
+    ("transport/tests/early.rs", SOCKETS),
     ("transport/tests/frames.rs", SOCKETS),
     ("transport/tests/handshake.rs", SOCKETS),
     ("transport/tests/metrics.rs", SOCKETS),

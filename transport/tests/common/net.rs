@@ -13,6 +13,9 @@ use zakura_transport::DatagramSocket;
 /// Whether a datagram from there arrives. It must not call the network.
 pub type Gate = Box<dyn FnMut(&[u8], SocketAddr) -> bool + Send>;
 
+/// What arrives in a datagram's place, in this order. It must not call the network.
+pub type Middle = Box<dyn FnMut(Vec<u8>) -> Vec<Vec<u8>> + Send>;
+
 #[derive(Default)]
 struct Inbox {
     datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
@@ -21,6 +24,7 @@ struct Inbox {
     /// Datagrams that still arrive; then the cable is dead.
     left: Option<usize>,
     gate: Option<Gate>,
+    middle: Option<Middle>,
 }
 
 #[derive(Clone, Default)]
@@ -53,6 +57,11 @@ impl Net {
         self.0.lock().get_mut(&addr).unwrap().gate = Some(Box::new(gate));
     }
 
+    /// Gives every datagram to this address to somebody in the middle.
+    pub fn middle(&self, addr: SocketAddr, middle: impl FnMut(Vec<u8>) -> Vec<Vec<u8>> + Send + 'static) {
+        self.0.lock().get_mut(&addr).unwrap().middle = Some(Box::new(middle));
+    }
+
     /// After this many datagrams nothing arrives at this address any more.
     pub fn cut_after(&self, addr: SocketAddr, datagrams: usize) {
         self.0.lock().get_mut(&addr).unwrap().left = Some(datagrams);
@@ -76,7 +85,11 @@ impl DatagramSocket for Port {
             if inbox.gate.as_mut().is_some_and(|gate| !gate(datagram, self.addr)) {
                 return Ok(());
             }
-            inbox.datagrams.push_back((datagram.to_vec(), self.addr));
+            let arriving = match &mut inbox.middle {
+                Some(middle) => middle(datagram.to_vec()),
+                None => vec![datagram.to_vec()],
+            };
+            inbox.datagrams.extend(arriving.into_iter().map(|datagram| (datagram, self.addr)));
             if let Some(reader) = inbox.reader.take() {
                 reader.wake();
             }
