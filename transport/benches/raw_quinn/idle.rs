@@ -3,14 +3,10 @@
 use crate::{
     measure::{processor_time, quartiles, resident},
     ours, plain,
+    process::Process,
     raw::{self, RawHello},
 };
-use std::{
-    io::{BufRead, BufReader, Write},
-    net::SocketAddr,
-    process::{Child, ChildStdout, Command, Stdio},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 use tokio::time::sleep;
 use zakura_transport::{Capabilities, Mode, PeerEvent, Service, Session, Spawner, StreamSpec};
 
@@ -20,7 +16,7 @@ const STILL: Duration = Duration::from_secs(20);
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// A routine for each peer that waits for a word.
-struct Waiting;
+pub struct Waiting;
 
 impl Service for Waiting {
     fn streams(&self) -> Vec<StreamSpec> {
@@ -39,43 +35,6 @@ impl Service for Waiting {
                 },
             }
         }
-    }
-}
-
-/// Another process of this program.
-struct Process(Child, BufReader<ChildStdout>);
-
-impl Process {
-    fn start(words: &[&str]) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("idle-end")
-            .args(words)
-            .env("MALLOC_ARENA_MAX", "2")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self(child, lines)
-    }
-
-    /// What it says next.
-    fn hear(&mut self) -> String {
-        let mut line = String::new();
-        self.1.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "the other process has ended");
-        line.trim().to_owned()
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.0.stdin.as_mut().unwrap(), "{line}").unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
     }
 }
 
@@ -106,9 +65,9 @@ pub fn compare(peers: usize, pairs: usize) {
 /// KiB and microseconds a second for each peer.
 fn once(arm: &str, peers: usize) -> (f64, f64) {
     let count = peers.to_string();
-    let mut listener = Process::start(&["listen", arm, &count]);
+    let mut listener = Process::start("idle-end", &["listen", arm, &count]);
     let address = listener.hear();
-    let mut dialler = Process::start(&["dial", arm, &count, &address]);
+    let mut dialler = Process::start("idle-end", &["dial", arm, &count, &address]);
     assert_eq!(dialler.hear(), "connected");
     listener.say("measure");
     let said = listener.hear();

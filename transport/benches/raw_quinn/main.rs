@@ -6,7 +6,9 @@
 //!   and read;
 //! - `requests`: 64 bytes there and 1 KB back, at depth 1, 16 and 128, on a stream per request and on one ordered stream with
 //!   ids, against one persistent stream of raw quinn;
-//! - `idle`: a thousand connected and silent peers, resident memory and processor time of the listening process.
+//! - `idle`: a thousand connected and silent peers, resident memory and processor time of the listening process;
+//! - `refused`: a stranger's first datagram that is dropped, and one that is answered with a Retry, against a handshake that is
+//!   let in; processor time of the node, which has a process of its own.
 //!
 //! Arms alternate (A B B A); ratios are medians of pairs, with their quartiles. Time is processor time of the process, both
 //! ends. Allocations are counted by the allocator, both ends. Linux: it reads `/proc`.
@@ -27,8 +29,10 @@ mod idle;
 mod measure;
 mod ours;
 mod plain;
+mod process;
 #[path = "../../tests/common/raw.rs"]
 mod raw;
+mod refused;
 
 use measure::{Lane, pairs};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -63,6 +67,9 @@ fn main() {
     if words.first().is_some_and(|word| word == "idle-end") {
         return idle::end(&words[1..]);
     }
+    if words.first().is_some_and(|word| word == "refused-end") {
+        return refused::end(&words[1..]);
+    }
     let mut count = 5;
     if let Some(at) = words.iter().position(|word| word == "--pairs") {
         count = words[at + 1].parse().unwrap();
@@ -78,6 +85,9 @@ fn main() {
     }
     if wants("idle") {
         idle::compare(1_000, count);
+    }
+    if wants("refused") {
+        runtime.block_on(refused::compare(count));
     }
 }
 

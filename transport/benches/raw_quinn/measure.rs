@@ -11,11 +11,16 @@ pub struct Lane<'n> {
 
 /// Processor time of this process so far: the sum over its live threads.
 pub fn processor_time() -> Duration {
+    processor_time_of("self")
+}
+
+/// The same of another process, by its number.
+pub fn processor_time_of(process: &str) -> Duration {
     let spent = |task: fs::DirEntry| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split(' ').next()?.parse::<u64>().ok()
     };
-    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     Duration::from_nanos(tasks.filter_map(|task| spent(task.ok()?)).sum())
 }
 

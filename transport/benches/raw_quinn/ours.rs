@@ -144,10 +144,19 @@ pub async fn start(seed: u8, service: impl Service) -> TransportHandle {
 
 /// One that takes so many peers.
 pub async fn start_roomy(seed: u8, service: impl Service, peers: usize) -> TransportHandle {
+    start_with(seed, service, |config| config.max_inbound = peers).await
+}
+
+/// One with other settings.
+pub async fn start_with(
+    seed: u8,
+    service: impl Service,
+    set: impl FnOnce(&mut TransportConfig),
+) -> TransportHandle {
     let mut registry = Registry::new();
     registry.register(service).unwrap();
     let mut config = TransportConfig::local("127.0.0.1:0".parse().unwrap(), REGTEST, GENESIS, seed.into());
-    config.max_inbound = peers;
+    set(&mut config);
     Transport::start(config, Identity::from_seed([seed; 32]).unwrap(), registry, Spawner::new())
         .await
         .unwrap()
