@@ -1,6 +1,9 @@
 //! What an embedder may set.
 
-use crate::wire::{Limits, MAX_BLOCK_BYTES, MAX_BLOCKS_PER_RESPONSE, MAX_RESPONSE_BYTES};
+use crate::{
+    machine::SLICE_BYTES,
+    wire::{Limits, MAX_BLOCK_BYTES, MAX_BLOCKS_PER_RESPONSE, MAX_RESPONSE_BYTES},
+};
 
 /// Block sync's settings. [`recommended`](Self::recommended) suits a full node; every bound is on memory or on work that
 /// peers can cause.
@@ -55,6 +58,14 @@ impl BlockSyncConfig {
         let reads = u64::try_from(self.concurrent_reads).unwrap_or(u64::MAX);
         let body = u64::from(MAX_BLOCK_BYTES);
         self.retained_bytes.saturating_add(body).saturating_add(reads.saturating_mul(body))
+    }
+
+    /// The most memory that bodies read for one peer take that does not read them: a slice and a half, and one large body
+    /// more.
+    #[must_use]
+    pub fn serving_bytes() -> u64 {
+        let slice = u64::from(SLICE_BYTES);
+        slice.saturating_add(slice / 2).saturating_add(u64::from(MAX_BLOCK_BYTES))
     }
 
     /// What we advertise.

@@ -28,8 +28,8 @@ pub struct TransportConfig {
     pub network_id: u32,
     /// The genesis hash in internal byte order, or a cohort's chain id (wire 2.5). Other chains are refused.
     pub chain_id: [u8; 32],
-    /// Peers that dialled us, at most. Each may cost 6 MiB of QUIC windows: 112 are 672 MiB. Stops strangers from
-    /// filling our memory; they never take a place of [`max_outbound`](Self::max_outbound).
+    /// Peers that dialled us, at most. Each may cost 6 MiB of QUIC windows, and more in its streams
+    /// ([`memory_envelope`](Self::memory_envelope)). Stops strangers from filling our memory; they never take a place of [`max_outbound`](Self::max_outbound).
     pub max_inbound: usize,
     /// Peers that we dialled, at most, each up to 8 MB of windows. Stops inbound peers from deciding whom we know.
     pub max_outbound: usize,

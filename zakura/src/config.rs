@@ -12,16 +12,10 @@ use std::{
     thread::available_parallelism,
     time::Duration,
 };
-use zakura_block_sync::BlockSyncConfig;
-use zakura_discovery::wire::MAX_ADDRESSES;
-use zakura_header_sync::HeaderSyncConfig;
-use zakura_transport::{Bandwidth, GroupCaps, PeerAddr, PeerAddrError};
-
-/// QUIC windows that one inbound peer may fill: 2 MiB in, 4 MiB out.
-const INBOUND_PEER: ByteSize = ByteSize::mib(6);
-
-/// QUIC windows that one outbound peer may fill: 6 MB in, 2 MB out.
-const OUTBOUND_PEER: ByteSize = ByteSize::mib(8);
+use zakura_block_sync::{BlockSyncConfig, wire::MAX_BLOCK_BYTES};
+use zakura_discovery::{self as discovery, wire::MAX_ADDRESSES};
+use zakura_header_sync::{self as header_sync, HeaderSyncConfig};
+use zakura_transport::{Bandwidth, GroupCaps, PeerAddr, PeerAddrError, TransportConfig};
 
 /// Discovery's book: 10,000 records of at most 2.5 kB, as bytes and read.
 const BOOK: ByteSize = ByteSize::mib(64);
@@ -147,7 +141,7 @@ impl Default for DiscoverySection {
 
 impl Default for NodeSection {
     fn default() -> Self {
-        Self { work_threads: 0, memory_limit: ByteSize::mib(2_048) }
+        Self { work_threads: 0, memory_limit: ByteSize::mib(3_072) }
     }
 }
 
@@ -173,6 +167,19 @@ impl Default for TransportSection {
 }
 
 impl TransportSection {
+    /// The transport's settings with these fields in place.
+    #[must_use]
+    pub fn build(&self, network: u32, genesis: [u8; 32], seed: u64) -> TransportConfig {
+        TransportConfig {
+            max_inbound: self.max_inbound,
+            max_outbound: self.max_outbound,
+            groups: self.groups(),
+            connect_only: self.connect_only,
+            bandwidth: self.bandwidth(),
+            ..TransportConfig::new(self.listen, network, genesis, seed)
+        }
+    }
+
     /// What one neighbourhood gets.
     #[must_use]
     pub const fn groups(&self) -> GroupCaps {
@@ -422,21 +429,34 @@ impl Config {
         Ok(peers)
     }
 
-    /// Bytes that peers and sync fill at most: QUIC windows of every connection, bodies asked for and retained, headers
-    /// of open segments, discovery's book.
+    /// Bytes that peers and sync fill at most: what [`peers_envelope`](Self::peers_envelope) counts, bodies asked for and
+    /// retained, headers of open segments, discovery's book.
     #[must_use]
     pub fn memory_envelope(&self) -> ByteSize {
-        let peers =
-            |count: usize, each: ByteSize| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(each.0);
         let parts = [
-            peers(self.transport.max_inbound, INBOUND_PEER),
-            peers(self.transport.max_outbound, OUTBOUND_PEER),
+            self.peers_envelope().0,
             self.block_sync.in_flight.0,
             self.block_sync.build().memory_bytes(),
             self.header_sync.build().segment_bytes,
             if self.discovery.enabled { BOOK.0 } else { 0 },
         ];
         ByteSize(parts.into_iter().fold(0, u64::saturating_add))
+    }
+
+    /// Of these, what connections cost that do nothing for us: windows, messages half received and half sent, bodies read for
+    /// whoever does not take them.
+    #[must_use]
+    pub fn peers_envelope(&self) -> ByteSize {
+        let block = usize::try_from(MAX_BLOCK_BYTES).unwrap_or(usize::MAX).saturating_add(1);
+        let mut messages = vec![header_sync::wire::MAX_MESSAGE_BYTES, block];
+        if self.discovery.enabled {
+            messages.push(discovery::wire::MAX_MESSAGE_BYTES);
+        }
+        let transport = self.transport.build(0, [0; 32], 0).memory_envelope(&messages);
+        let peers = self.transport.max_inbound.saturating_add(self.transport.max_outbound);
+        let served =
+            u64::try_from(peers).unwrap_or(u64::MAX).saturating_mul(BlockSyncConfig::serving_bytes());
+        ByteSize(transport.saturating_add(served))
     }
 
     /// Checks what the types alone do not.

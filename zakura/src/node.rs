@@ -18,7 +18,7 @@ use zakura_discovery::{Discovery, DiscoveryHandle};
 use zakura_header_sync::{HeaderSync, HeaderSyncHandle, chain::BlockHash, ports::HeaderChain};
 use zakura_transport::{
     AddPeerError, Ban, BanError, BanTarget, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId,
-    PeerInfo, Registry, RegistryError, Service, Spawner, TransportConfig, TransportHandle,
+    PeerInfo, Registry, RegistryError, Service, Spawner, TransportHandle,
     lifecycle::{DuplicateName, LAST_WAIT, Lifecycle, Running, ServiceFailure, StartError, StopLimits, Why},
     observe::{ConnectionSnapshot, Flight},
 };
@@ -149,7 +149,7 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
     }
 
     /// Has QUIC write its own traces of connections into this directory, which must exist
-    /// ([`TransportConfig::qlog_dir`]).
+    /// ([`TransportConfig::qlog_dir`](zakura_transport::TransportConfig::qlog_dir)).
     #[cfg(feature = "qlog")]
     #[must_use]
     pub fn qlog_dir(mut self, dir: std::path::PathBuf) -> Self {
@@ -232,9 +232,10 @@ impl<C: HeaderChain + BlockStore> NodeBuilder<C> {
             None => None,
         };
         // 5.
-        let settings = settings(&config, chain_id, identity.peer_id());
+        let seed = jitter_seed(identity.peer_id());
+        let settings = config.transport.build(chain_id.network, chain_id.genesis.0, seed);
         #[cfg(feature = "qlog")]
-        let settings = TransportConfig { qlog_dir, ..settings };
+        let settings = zakura_transport::TransportConfig { qlog_dir, ..settings };
         let settings = base.lay(settings);
         let (peers, trusted) = (config.kept_peers()?, config.trusted()?);
         let (grace, (opened, opening)) = (CLOSE_GRACE, oneshot::channel());
@@ -288,18 +289,6 @@ async fn start(
     };
     spawner.stop(STOP_GRACE).await;
     Err(error)
-}
-
-fn settings(config: &Config, chain_id: ChainId, us: PeerId) -> TransportConfig {
-    let seed = jitter_seed(us);
-    TransportConfig {
-        max_inbound: config.transport.max_inbound,
-        max_outbound: config.transport.max_outbound,
-        groups: config.transport.groups(),
-        bandwidth: config.transport.bandwidth(),
-        connect_only: config.transport.connect_only,
-        ..TransportConfig::new(config.transport.listen, chain_id.network, chain_id.genesis.0, seed)
-    }
 }
 
 /// Nodes pause differently before they redial, and each the same way every time.

@@ -14,3 +14,4 @@ mod window;
 
 pub(crate) use exchange::{Delivered, Event, Guidance, Input, News, Pulse, ReadOrder};
 pub(crate) use peer::{PeerMachine, Terms};
+pub(crate) use serve::SLICE_BYTES;

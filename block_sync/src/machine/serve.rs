@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use zakura_header_sync::chain::Height;
 
 /// Bytes of one read. A peer that does not read makes us hold a slice and a half at most, or one large body more.
-const SLICE_BYTES: u32 = 1024 * 1024;
+pub(crate) const SLICE_BYTES: u32 = 1024 * 1024;
 
 /// The next slice is read when less than this is left, so that the stream does not wait for the store.
 const LOW_WATER_BYTES: usize = SLICE_BYTES as usize / 2;

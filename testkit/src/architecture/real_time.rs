@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{House, Offence};
 
 /// Every file with a test that waits in real time, and why it must. All others run in virtual time or wait for nothing.
-const REAL_TIME: [(&str, &str); 56] = [
+const REAL_TIME: [(&str, &str); 59] = [
     ("block_sync/tests/quic.rs", SOCKETS),
     ("block_sync/tests/sync.rs", THREADS),
     ("discovery/tests/flood.rs", SOCKETS),
@@ -14,6 +14,7 @@ const REAL_TIME: [(&str, &str); 56] = [
     ("testkit/src/planted/workshop.rs", "git, in a process of its own"),
     ("testkit/tests/adversity.rs", NODES),
     ("testkit/tests/discovery.rs", NODES),
+    ("testkit/tests/envelope.rs", HOSTILE),
     ("testkit/tests/floods.rs", HOSTILE),
     ("testkit/tests/hostile_bodies.rs", HOSTILE),
     ("testkit/tests/hostile_frames.rs", HOSTILE),
@@ -33,6 +34,8 @@ const REAL_TIME: [(&str, &str); 56] = [
     ("testkit/tests/store_faults.rs", NODES),
     ("transport/benches/raw_quinn/idle.rs", BENCH),
     ("transport/benches/raw_quinn/main.rs", BENCH),
+    ("transport/benches/raw_quinn/process.rs", BENCH),
+    ("transport/benches/raw_quinn/refused.rs", BENCH),
     ("transport/src/pool/actor.rs", SOCKETS),
     ("transport/src/routine/pool.rs", THREADS),
     ("transport/src/routine/work/queue.rs", "threads race for one queue"),

@@ -1,9 +1,13 @@
 //! Many addresses at once that want nothing but the victim's places and time.
 
-use super::{Raw, Trouble, Victim, identity, peer::measured, wire::Hello};
-use futures::{StreamExt, stream::FuturesUnordered};
-use std::{fmt, net::SocketAddr, time::Duration};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use super::{Raw, Trouble, Victim, fill::Filler, identity, peer::measured, wire::Hello};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// What every source of a flood does, over and over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -16,7 +20,9 @@ pub enum Flood {
     Dribble,
     /// Connects in order and keeps the place.
     Sit,
-    /// Each source another of these, but none sits.
+    /// Connects in order, says half of everything, asks for everything and hears nothing more.
+    Fill,
+    /// Each source another of the first three.
     All,
 }
 
@@ -68,22 +74,34 @@ impl Flooded {
 /// The address of a source: its own group of 256 for each of the first 256, loopback all of them.
 const fn address(source: u16) -> SocketAddr {
     let [high, low] = source.to_be_bytes();
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(127, 1, low, high + 1)), 0)
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 1, low, high + 1)), 0)
 }
 
 /// Floods a victim on this machine from so many loopback addresses for so long.
 ///
 /// # Errors
 ///
-/// An address cannot be bound.
+/// The victim is not on IPv4 loopback, where such addresses reach nobody; or an address cannot be bound.
 pub async fn flood(victim: Victim, kind: Flood, sources: u16, during: Duration) -> Result<Flooded, Trouble> {
+    let to = victim.name.addr.ip();
+    if !matches!(to, IpAddr::V4(ip) if ip.is_loopback()) {
+        let why = format!(
+            "a flood comes from 127.1.0.1 and on, and {to} is not on IPv4 loopback: name a node on 127.0.0.1"
+        );
+        return Err(Trouble(why));
+    }
     let until = Instant::now() + during;
     let mut running = FuturesUnordered::new();
     for source in 0..sources {
         for attempt in 0..AT_ONCE {
-            let seed = identity(u64::from(source), "flood", &attempt.to_string());
-            let raw = Raw::bind_to(&seed, address(source))?;
-            running.push(persist(raw, victim, kind.of(source), until));
+            let (number, role) = (u64::from(source), attempt.to_string());
+            if kind == Flood::Fill {
+                let filler = Filler::bind(number, &role, address(source))?;
+                running.push(fill(filler, victim, until).boxed());
+                continue;
+            }
+            let raw = Raw::bind_to(&identity(number, "flood", &role), address(source))?;
+            running.push(persist(raw, victim, kind.of(source), until).boxed());
         }
     }
     let mut all = Flooded::default();
@@ -91,6 +109,15 @@ pub async fn flood(victim: Victim, kind: Flood, sources: u16, during: Duration) 
         all = all.and(one);
     }
     Ok(all)
+}
+
+/// One attempt: who has filled a connection stays with it.
+async fn fill(filler: Filler, victim: Victim, until: Instant) -> Flooded {
+    let mut admitted = 0;
+    drop(timeout_at(until, filler.fill(victim, &mut admitted)).await);
+    // Until the end, whatever came of it: a socket that is gone would be told of.
+    sleep_until(until).await;
+    Flooded { begun: 1, secured: admitted, admitted }
 }
 
 /// One attempt after another until the time is up.
@@ -128,4 +155,20 @@ async fn attempt(raw: &Raw, victim: Victim, kind: Flood, so_far: &mut Flooded) -
     }
     connection.closed().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hostile::Name;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_elsewhere_is_refused_before_anything_is_sent() {
+        for addr in ["192.0.2.1:8234", "[::1]:8234", "[::ffff:127.0.0.1]:8234"] {
+            let name = Name { id: [0; 32], addr: addr.parse().unwrap() };
+            let victim = Victim { name, network: 3, genesis: [0; 32] };
+            let trouble = flood(victim, Flood::Knock, 1, Duration::ZERO).await.unwrap_err();
+            assert!(trouble.to_string().contains("not on IPv4 loopback"), "{trouble}");
+        }
+    }
 }

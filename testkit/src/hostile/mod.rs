@@ -13,6 +13,8 @@ pub mod wire;
 mod act;
 mod book;
 mod catalog;
+mod deaf;
+mod fill;
 mod flood;
 mod peer;
 mod report;

@@ -1,14 +1,17 @@
 //! An endpoint with an identity, and a connection behind its handshake.
 
 use super::{
-    Ending, Name, Seen, Stream, Trouble, Victim, sha256d, soon, tls,
+    Ending, Name, Seen, Stream, Trouble, Victim,
+    deaf::DeafSocket,
+    sha256d, soon, tls,
     wire::{Ack, BLOCK_SYNC, Hello, prelude},
 };
 use futures::FutureExt;
-use quinn::{Connection, ConnectionError, Endpoint, VarInt};
+use quinn::{Connection, ConnectionError, Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
 use std::{
     future::IntoFuture,
     net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
 };
 
 /// Frame bytes that we take on a stream: as much as there may be.
@@ -50,6 +53,20 @@ impl Raw {
     pub fn bind_to(seed: &[u8; 32], own: SocketAddr) -> Result<Self, Trouble> {
         let mut endpoint = Endpoint::server(tls::server(seed)?, own).map_err(Trouble::of)?;
         endpoint.set_default_client_config(tls::client(seed)?);
+        Ok(Self { endpoint, id: tls::public_key(seed)? })
+    }
+
+    /// Over a socket that may become deaf. It gives as much credit as existing nodes do (wire 1.4).
+    pub(super) fn over(seed: &[u8; 32], socket: Arc<DeafSocket>) -> Result<Self, Trouble> {
+        let runtime = Arc::new(TokioRuntime);
+        let config = EndpointConfig::default();
+        let mut endpoint =
+            Endpoint::new_with_abstract_socket(config, None, socket, runtime).map_err(Trouble::of)?;
+        let mut transport = TransportConfig::default();
+        transport.stream_receive_window(VarInt::from_u32(32 << 20));
+        let mut client = tls::client(seed)?;
+        client.transport_config(Arc::new(transport));
+        endpoint.set_default_client_config(client);
         Ok(Self { endpoint, id: tls::public_key(seed)? })
     }
 

@@ -2,9 +2,14 @@
 
 use super::{Seen, Trouble, soon, wire::frame};
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
+
+/// A victim that has taken nothing for so long does not take more.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// A stream that a script writes and reads as it likes. Dropped, it is finished in order.
 #[derive(Debug)]
@@ -28,6 +33,14 @@ impl Stream {
     /// The victim takes nothing, and does not close either.
     pub async fn raw(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         soon("the victim to take bytes", self.send.write_all(bytes)).await.map(drop)
+    }
+
+    /// Writes as much of this as the victim takes, until it has taken nothing for a moment.
+    pub async fn pour(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Ok(Ok(taken)) = timeout(MOMENT, self.send.write(bytes)).await else { return };
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
     }
 
     /// Sends a message as its frame: the frame's type is the payload's first byte (wire 4.3).

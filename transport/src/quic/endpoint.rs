@@ -35,6 +35,10 @@ const INCOMING_BUFFER: u64 = 64 * 1024;
 const INCOMING_BUFFER_TOTAL: u64 = 4 * 1024 * 1024;
 /// Connection attempts that may wait for the pool to look at them: bounds what a flood of Initials makes us keep.
 const MAX_INCOMING: usize = 1024;
+/// What waits at the door, full: those attempts, each with its keys and the first datagram, what came behind them, and the
+/// buffer into which QUIC reads 32 times 64 datagrams.
+pub(crate) const AT_THE_DOOR: u64 =
+    MAX_INCOMING as u64 * 4 * 1024 + INCOMING_BUFFER_TOTAL + 32 * 64 * MAX_DATAGRAM as u64;
 /// Length of our connection ids.
 const CONNECTION_ID_BYTES: usize = 8;
 /// Length of the id that a dial addresses before the peer has chosen one: as long as may be, so that nobody off the path

@@ -19,7 +19,8 @@ pub use entropy::Entropy;
 pub use entropy::os_draws;
 pub use socket::DatagramSocket;
 
-pub(crate) use endpoint::{Endpoint, Ground};
+pub(crate) use endpoint::{AT_THE_DOOR, Endpoint, Ground};
 pub(crate) use entropy::{NoEntropy, fresh_bytes};
 pub(crate) use link::{DialError, Farewell, Incoming, Link, LinkEnd};
 pub(crate) use streams::{Broken, Pieces, RecvHalf, ResetCode, SendHalf, refuse};
+pub(crate) use windows::{INBOUND, OUTBOUND, STRANGER};

@@ -2,7 +2,7 @@
 
 use super::{GENESIS, REGTEST, within};
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, future::join_all};
 use quinn::{
     ClientConfig, RecvStream, SendStream, ServerConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
@@ -335,23 +335,15 @@ pub async fn heard_back(connection: &Connection, kind: StreamKind) -> String {
 
 /// Writes all that the other side gives room for on as many streams as it gives, until it has had enough: how many bytes.
 pub async fn fill(connection: &Connection) -> usize {
-    let mut filling = Vec::new();
-    for _ in 0..8 {
-        let connection = connection.clone();
-        filling.push(tokio::spawn(async move {
-            let (mut placed, zeros) = (0, vec![0; 64 << 10]);
-            let Ok((mut send, _recv)) = connection.open_bi().await else { return placed };
-            while let Ok(bytes) = send.write(&zeros).await {
-                placed += bytes;
-            }
-            placed
-        }));
-    }
-    let mut placed = 0;
-    for one in filling {
-        placed += within(one).await.unwrap();
-    }
-    placed
+    let one = || async {
+        let (mut placed, zeros) = (0, vec![0; 64 << 10]);
+        let Ok((mut send, _recv)) = connection.open_bi().await else { return placed };
+        while let Ok(bytes) = send.write(&zeros).await {
+            placed += bytes;
+        }
+        placed
+    };
+    within(join_all((0..8).map(|_| one()))).await.into_iter().sum()
 }
 
 /// How many of so many bytes a new stream takes without waiting for anything.
