@@ -55,7 +55,13 @@ async fn simultaneous_dials_converge_on_a_connection_that_works() {
             }
         })
         .await;
-        settled(&a, &b).await;
+        // For a moment it may be the other one.
+        let small_dialled = async {
+            while settled(&a, &b).await.0.direction != Direction::Outbound {
+                tokio::task::yield_now().await;
+            }
+        };
+        within(small_dialled).await;
         a.stop().await;
         b.stop().await;
     }

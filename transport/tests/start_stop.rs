@@ -3,6 +3,7 @@
 mod common;
 use common::{raw::*, *};
 use std::time::Duration;
+use tokio::time::Instant;
 use zakura_transport::{
     AddPeerError, BindError, PeerAddr, PeerEventsError, Registry, Spawner, Transport, TransportConfig,
 };
@@ -22,7 +23,8 @@ async fn a_taken_port_is_named_with_the_remedy_and_nothing_is_left() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shutdown_in_the_middle_of_everything_leaves_no_task() {
     let (service, mut sessions) = handover(vec![news(), chat(), query()]);
-    let node = start(1, service).await;
+    let patient = TransportConfig { handshake_timeout: Duration::from_secs(60), ..config() };
+    let node = start_with(1, service, patient).await;
     let to = node.handle.local_addr();
     // A session that is never read, a handshake that never goes on, a dial into the void, a prelude cut short.
     let friend = start(2, Echo(vec![news(), chat()])).await;
@@ -37,7 +39,9 @@ async fn shutdown_in_the_middle_of_everything_leaves_no_task() {
     node.handle.add_peer(void).await.unwrap();
     assert_ne!(node.spawner.live(), []);
     let (handle, mut events, spawner) = (node.handle.clone(), node.handle.events(), node.spawner.clone());
+    let begun = Instant::now();
     node.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "all end when asked, and not when their time is over");
     assert_eq!(spawner.live(), []);
     assert!(handle.peers().is_empty());
     assert_eq!(handle.add_peer(void).await, Err(AddPeerError::Stopped));

@@ -138,6 +138,8 @@ async fn a_successor_waits_until_the_old_session_has_ended() {
     assert_eq!(within(old.frames_in.recv()).await, Ok(None));
     let bytes = [prelude(NEWS.0, 1, None, 1000), frame(1, 0, 3, b"new")].concat();
     let (_second, _recv) = open(&connection, &bytes).await;
+    let early = tokio::time::timeout(std::time::Duration::from_millis(500), sessions.recv()).await;
+    assert!(early.is_err(), "the routine before it has not ended yet");
     drop(old);
     done.send(Exit::Closed { reopen: true }).unwrap();
     let (mut new, _done) = session(&mut sessions).await;
