@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a siege tells its figures")]
 
 use std::{
+    net::SocketAddr,
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -38,11 +39,18 @@ fn resident() -> u64 {
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
+/// A newcomer's address: its own neighbourhood for each of 256, none of them a flood's.
+fn elsewhere(number: u64) -> SocketAddr {
+    let [.., low] = number.to_be_bytes();
+    SocketAddr::from(([127, 2, low, 1], 0))
+}
+
 /// An honest newcomer that asks for headers and a block, and leaves. How long it took to get in.
 async fn visit(victim: Victim, number: u64) -> Duration {
     let since = Instant::now();
     let mut visitor = loop {
-        match Visitor::meet(victim, &identity(number, "flood", "newcomer")).await {
+        let raw = Raw::bind_to(&identity(number, "flood", "newcomer"), elsewhere(number)).unwrap();
+        match Visitor::meet_as(raw, victim).await {
             Ok(visitor) => break visitor,
             // As any node does, it comes again.
             Err(trouble) => assert!(since.elapsed() < Duration::from_secs(30), "{trouble}"),
@@ -78,10 +86,10 @@ async fn own_dial(node: &Member, victim: Victim, number: u64) -> Duration {
 async fn siege(kind: &str, sources: u16) {
     let store = Store::in_memory(Network::Regtest, StoreOptions::default()).unwrap();
     append(&store, &mined(Parent::genesis(), 3, 1)).unwrap();
-    // What a node has whose peers come from everywhere.
-    let mut config = Config::local();
+    // A node whose peers come from everywhere, but for where it listens.
+    let mut config = Config::recommended();
+    config.transport.listen = Config::local().transport.listen;
     config.discovery.enabled = false;
-    (config.transport.max_inbound_per_group, config.transport.max_pending_per_group) = (4, 4);
     let node = Member::start_with(200, &Arc::new(store), config).await.unwrap();
     let victim = Victim {
         name: Name { id: *node.id().as_bytes(), addr: node.peer().addr },
@@ -105,12 +113,15 @@ async fn siege(kind: &str, sources: u16) {
         sleep(Duration::from_millis(50)).await;
     }
     let said = std::io::read_to_string(flood.stdout.take().unwrap()).unwrap();
+    let late = visits.iter().filter(|took| **took > SERVED).count();
+    let first = visits.first().copied().unwrap_or_default();
     for times in [&mut visits, &mut dials] {
         times.sort();
     }
     let middle = |times: &[Duration]| times[times.len() / 2];
     println!(
-        "{kind} from {sources} for {} s: {}; {number} newcomers served in {:?} (at most {:?}), {number} dials in {:?} (at \
+        "{kind} from {sources} for {} s: {}; {number} newcomers served in {:?} (at most {:?}, the \
+         first {first:?}, {late} in more than {SERVED:?}), {number} dials in {:?} (at \
          most {:?}); {} KiB more at most",
         seconds(),
         said.trim(),

@@ -29,7 +29,15 @@ impl Visitor {
     ///
     /// The victim does not meet us in order.
     pub async fn meet(victim: Victim, seed: &[u8; 32]) -> Result<Self, Trouble> {
-        let raw = Raw::bind(seed, victim.name.addr)?;
+        Self::meet_as(Raw::bind(seed, victim.name.addr)?, victim).await
+    }
+
+    /// Dials the victim from where we are bound, and opens both streams.
+    ///
+    /// # Errors
+    ///
+    /// The victim does not meet us in order.
+    pub async fn meet_as(raw: Raw, victim: Victim) -> Result<Self, Trouble> {
         let hello = Hello::honest(victim.network, victim.genesis, raw.name()?.id);
         let mut peer = raw.dial(victim, &hello).await?;
         let mut headers = peer.stream(HEADER_SYNC).await?;

@@ -127,11 +127,6 @@ impl Door {
         knock
     }
 
-    /// The connection of a place is secured, at this round-trip time.
-    pub(crate) fn secured(&mut self, place: Fence, round_trip: Duration, now: Instant) {
-        self.pending.secured(place, round_trip, now);
-    }
-
     /// The handshake of a place is over.
     pub(crate) fn leave(&mut self, place: Fence, outcome: Outcome, now: Instant) {
         self.pending.leave(place, outcome, now);

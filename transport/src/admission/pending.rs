@@ -8,14 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a handshake under way is left alone by newcomers of no better record: two round trips around the world, and as
-/// much for a slow machine.
-const GRACE: Duration = Duration::from_secs(1);
-/// And once TLS is done, so many of its round trips: the Hello comes with the last of TLS. Stops those who say nothing more
-/// from holding every place for the whole grace.
-const ROUND_TRIPS: u32 = 4;
-/// But no less, however near it is: what a busy machine may take.
-const NEAR: Duration = Duration::from_millis(100);
+/// How long a handshake under way is left alone by newcomers of no better record, but not by those of a neighbourhood that has
+/// fewer places. Short, so that a flood from many neighbourhoods soon wears out their records: whose handshakes come to
+/// nothing displaces nobody of a good one. The oldest goes first: a round trip around the world is safe from 200 fresh
+/// neighbourhoods a second.
+const GRACE: Duration = Duration::from_millis(50);
 /// Failures of late that keep a group out while many come and go. Not the first: an honest handshake may be displaced, or its
 /// datagrams lost, when there is a flood.
 const TOO_MANY: u32 = 3;
@@ -44,8 +41,6 @@ pub(crate) enum Outcome {
 struct Held {
     group: Option<Netgroup>,
     since: Instant,
-    /// When it has had its time.
-    safe_until: Instant,
     is_proven: bool,
 }
 
@@ -114,8 +109,7 @@ impl Pending {
         displaced: Option<Fence>,
     ) -> Knock {
         let place = Fence::mint();
-        let safe_until = now.checked_add(GRACE).unwrap_or(now);
-        self.held.insert(place, Held { group, since: now, safe_until, is_proven });
+        self.held.insert(place, Held { group, since: now, is_proven });
         Knock::Admit { place, displaced }
     }
 
@@ -124,23 +118,16 @@ impl Pending {
     fn weakest(&self, group: Option<Netgroup>, own_only: bool, now: Instant) -> Option<Fence> {
         let heat = |of: Option<Netgroup>| of.map_or(0, |group| self.heat.of(group, now));
         let ours = heat(group);
+        let places = self.of(group);
         let may_go = |held: &Held| {
-            let has_had_its_time = now >= held.safe_until;
-            heat(held.group) > ours || heat(held.group) == ours && has_had_its_time
+            let has_had_its_time = now.saturating_duration_since(held.since) >= GRACE;
+            let has_more = held.group != group && places.saturating_add(1) < self.of(held.group);
+            heat(held.group) > ours || heat(held.group) == ours && (has_had_its_time || has_more)
         };
         let named_or_other = |held: &Held| held.group.is_none() || own_only && held.group != group;
         let candidates = self.held.iter().filter(|(_, held)| !named_or_other(held) && may_go(held));
-        let weakness = |held: &Held| (heat(held.group), Reverse(held.since));
-        candidates.max_by_key(|(_, held)| weakness(held)).map(|(place, _)| *place)
-    }
-
-    /// The connection of a place is secured, at this round-trip time: its Hello is due.
-    pub(super) fn secured(&mut self, place: Fence, round_trip: Duration, now: Instant) {
-        if let Some(held) = self.held.get_mut(&place) {
-            let due = now.checked_add(round_trip.saturating_mul(ROUND_TRIPS).max(NEAR)).unwrap_or(now);
-            held.safe_until = held.safe_until.min(due);
-            held.is_proven = true;
-        }
+        let weakness = |place: Fence, held: &Held| (heat(held.group), Reverse((held.since, place)));
+        candidates.max_by_key(|(place, held)| weakness(**place, held)).map(|(place, _)| *place)
     }
 
     /// The handshake of a place is over.
@@ -204,8 +191,8 @@ mod tests {
     #[test]
     fn all_groups_together_get_the_total_and_not_one_more() {
         let mut pending = Pending::new(64, 4);
-        let all: usize = (0..30).map(|n| admitted(&mut pending, group(n), true)).sum();
-        assert_eq!(all, 64);
+        let knock = |n: &u8| matches!(pending.knock(group(*n), true, now()), Knock::Admit { .. });
+        assert_eq!((0..100).filter(knock).count(), 64);
         assert_eq!(pending.knock(None, true, now()), Knock::Ignore, "not for a named peer's address either");
     }
 
@@ -274,25 +261,21 @@ mod tests {
     }
 
     #[test]
-    fn who_is_secured_and_says_nothing_has_had_its_time_sooner() {
-        let mut pending = Pending::new(2, 2);
-        let (near, _) = taken(pending.knock(group(1), true, now()));
-        let (far, _) = taken(pending.knock(group(2), true, now()));
-        pending.secured(near, Duration::from_millis(1), now());
-        pending.secured(far, Duration::from_millis(200), now());
-        assert_eq!(pending.knock(group(3), true, now() + NEAR - Duration::from_millis(1)), Knock::Ignore);
-        let (again, displaced) = taken(pending.knock(group(3), true, now() + NEAR));
-        assert_eq!(displaced, Some(near));
-        pending.secured(again, Duration::from_secs(60), now() + NEAR);
+    fn a_neighbourhood_with_fewer_places_need_not_wait() {
+        let mut pending = Pending::new(4, 4);
+        let first: Vec<_> = (0..4).map(|_| taken(pending.knock(group(1), true, now())).0).collect();
+        let second = taken(pending.knock(group(2), true, now()));
+        assert_eq!(second.1, Some(first[0]));
         assert_eq!(
-            pending.knock(group(4), true, now() + NEAR * 7),
-            Knock::Ignore,
-            "one is far, one has just come"
+            taken(pending.knock(group(2), true, now())).1,
+            Some(first[1]),
+            "whose record is worse, too"
         );
-        let (_, displaced) = taken(pending.knock(group(4), true, now() + NEAR * 8));
-        assert_eq!(displaced, Some(far));
-        let (_, displaced) = taken(pending.knock(group(5), true, now() + NEAR + GRACE));
-        assert_eq!(displaced, Some(again), "whatever round trip it pretends");
+        let mut pending = Pending::new(4, 4);
+        for n in 1..=4 {
+            taken(pending.knock(group(n), true, now()));
+        }
+        assert_eq!(pending.knock(group(5), true, now()), Knock::Ignore, "all have one");
     }
 
     #[test]

@@ -63,7 +63,6 @@ pub(crate) enum Command {
 }
 
 enum Report {
-    Secured { place: Fence, round_trip: Duration },
     Admitted { place: Fence, from: SocketAddr, outcome: TaskEnd<Result<Met, Missed>> },
     Dialled { peer: PeerAddr, once: bool, outcome: TaskEnd<Result<Met, Missed>> },
     Ended { id: PeerId, connection: Fence, reason: CloseReason },
@@ -208,7 +207,6 @@ impl Pool {
     fn on_report(&mut self, report: Report) {
         planted("report");
         match report {
-            Report::Secured { place, round_trip } => self.roster.door.secured(place, round_trip, now()),
             Report::Admitted { place, from, outcome } => self.on_admitted(place, from, outcome),
             Report::Dialled { peer, once, outcome } => {
                 self.roster.dial_over(peer.id, once);

@@ -5,7 +5,6 @@ use crate::{
     handshake::{HandshakeError, Negotiated, Terms, initiate, respond},
     quic::{DialError, Endpoint, Farewell, Incoming, Link, LinkEnd, NoEntropy},
 };
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// A connection whose handshake is done, not registered yet.
@@ -35,15 +34,9 @@ pub(super) async fn dial(
     }
 }
 
-/// Receives a peer. `secured` hears the round-trip time as soon as TLS is done.
-pub(super) async fn admit(
-    incoming: Incoming,
-    terms: &Terms,
-    deadline: Instant,
-    secured: impl AsyncFnOnce(Duration),
-) -> Result<Met, Missed> {
+/// Receives a peer.
+pub(super) async fn admit(incoming: Incoming, terms: &Terms, deadline: Instant) -> Result<Met, Missed> {
     let link = timeout_at(deadline, incoming.establish()).await.map_err(|_| late())?.map_err(missed)?;
-    secured(link.round_trip()).await;
     match respond(&link, terms, deadline).await {
         Ok(agreed) => Ok(Met { link, agreed }),
         Err(error) => Err(give_up(&link, error, Farewell::HANDSHAKE)),

@@ -11,7 +11,7 @@ use super::{
     tls::{Tls, server_name},
     windows::{INBOUND, OUTBOUND, STRANGER, Windows},
 };
-use crate::{BindError, Cancel, Identity, PeerAddr, Spawner};
+use crate::{BindError, Cancel, Identity, PeerAddr, Spawner, observe::target};
 use quinn::{
     AsyncUdpSocket, ClientConfig, ConnectError, ConnectionId, ConnectionIdGenerator, EndpointConfig,
     IdleTimeout, Runtime, ServerConfig, TransportConfig, VarInt,
@@ -39,6 +39,10 @@ const MAX_INCOMING: usize = 1024;
 /// buffer into which QUIC reads 32 times 64 datagrams.
 pub(crate) const AT_THE_DOOR: u64 =
     MAX_INCOMING as u64 * 4 * 1024 + INCOMING_BUFFER_TOTAL + 32 * 64 * MAX_DATAGRAM as u64;
+/// What the system is asked to keep of what has come and is not read yet; it may give less (`net.core.rmem_max`). Its default of
+/// some 90 datagrams overflows in a flood of Initials, and an honest newcomer's is lost among them: it tries again after a
+/// second, and then after two.
+const SOCKET_BUFFER: usize = 2 << 20;
 /// Length of our connection ids.
 const CONNECTION_ID_BYTES: usize = 8;
 /// Length of the id that a dial addresses before the peer has chosen one: as long as may be, so that nobody off the path
@@ -104,6 +108,9 @@ impl Endpoint {
             None => {
                 let failed = |source| BindError::socket(listen, source);
                 let socket = std::net::UdpSocket::bind(listen).map_err(failed)?;
+                if let Err(error) = socket2::SockRef::from(&socket).set_recv_buffer_size(SOCKET_BUFFER) {
+                    tracing::debug!(target: target::ENDPOINT, %error, "the system keeps its own buffer size");
+                }
                 runtime.wrap_udp_socket(socket).map_err(failed)?
             }
         };

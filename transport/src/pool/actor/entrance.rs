@@ -77,12 +77,11 @@ impl Pool {
         let displaced = Cancel::new();
         self.admitting.insert(place, displaced.clone());
         self.spawner.spawn("admission", async move {
-            let secured = async |round_trip| drop(reports.send(Report::Secured { place, round_trip }).await);
             let admission = async {
                 tokio::select! {
                     biased;
                     () = displaced.cancelled() => Err(Missed { peer: None, reason: CloseReason::Displaced }),
-                    met = admit(incoming, &terms, deadline, secured) => met,
+                    met = admit(incoming, &terms, deadline) => met,
                 }
             };
             let outcome = contain(admission).await;
