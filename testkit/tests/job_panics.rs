@@ -13,13 +13,12 @@ use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     time::Duration,
 };
-use tokio::sync::mpsc;
 use zakura_testkit::{
     cluster::PATIENCE,
     sabotage::{Plan, asked_for, hush},
 };
 use zakura_transport::routine::{
-    Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkPool, WorkReport,
+    Job, JobCx, JobFault, LatePolicy, WorkEvent, WorkPolicy, WorkPool, WorkReport, events,
 };
 
 const THREADS: usize = 3;
@@ -58,7 +57,7 @@ enum Owner {
 
 /// One session to its end; its report, if its owner stays for it.
 async fn session(pool: &WorkPool, owner: Owner) -> Option<WorkReport> {
-    let (out, mut heard) = mpsc::channel(2);
+    let (out, mut heard) = events(2);
     let is_late = matches!(owner, Owner::IsLate);
     let deadline = is_late.then_some(Duration::ZERO);
     let late = LatePolicy::Discard;

@@ -18,7 +18,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
 use zakura_transport::{
     Capabilities, CloseReason, Direction, Exit, Fence, Frame, Mode, Opener, PeerId, PeerInfo, Registry, Role,
     Service, Session, Spawner, StreamSpec, Violation,
@@ -225,7 +224,7 @@ async fn jobs_and_their_results_may_panic_when_they_are_dropped() {
     let spawner = Spawner::new();
     let pool = WorkPool::new(&spawner, 1, 2).unwrap();
     let (gate, dropped) = (Arc::new(Barrier::new(2)), Arc::new(AtomicUsize::new(0)));
-    let (out, mut heard) = mpsc::channel::<WorkEvent<Bomb>>(2);
+    let (out, mut heard) = events::<WorkEvent<Bomb>>(2);
     let jobs = (0..4).map(|n| Fused((n == 0).then(|| Arc::clone(&gate)), Arc::clone(&dropped)));
     let session = pool.open(jobs.collect(), WorkPolicy::default(), out).unwrap();
     gate.wait();
@@ -237,7 +236,7 @@ async fn jobs_and_their_results_may_panic_when_they_are_dropped() {
     assert_eq!((report.succeeded, report.skipped_cancelled), (1, 3));
     assert_eq!(dropped.load(Ordering::SeqCst), 3);
     // A session nobody listens to, and one that waits while the pool closes.
-    let (out, heard) = mpsc::channel::<WorkEvent<Bomb>>(2);
+    let (out, heard) = events::<WorkEvent<Bomb>>(2);
     let jobs = (0..4).map(|n| Fused((n == 0).then(|| Arc::clone(&gate)), Arc::clone(&dropped)));
     let _session = pool.open(jobs.collect(), WorkPolicy::default(), out).unwrap();
     gate.wait();

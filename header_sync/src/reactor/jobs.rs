@@ -7,10 +7,9 @@ use crate::{
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
 use zakura_transport::{
     Fence,
-    routine::{Job, JobCx, JobFault, LatePolicy, Skipped, WorkEvent, WorkPolicy, WorkPool},
+    routine::{Job, JobCx, JobFault, LatePolicy, Skipped, WorkEvent, WorkPolicy, WorkPool, events},
 };
 
 /// Headers one job checks: a few milliseconds of proof-of-work, so that a page spreads over all threads.
@@ -160,7 +159,7 @@ async fn check(headers: Vec<Bytes>, chain: &Arc<dyn HeaderChain>, pool: &WorkPoo
         headers: chunk.to_vec(),
         chain: Arc::clone(chain),
     });
-    let (out, mut heard) = mpsc::channel(CHUNKS_HEARD);
+    let (out, mut heard) = events(CHUNKS_HEARD);
     let session = match pool.open(chunks.collect(), CHECKING, out) {
         Ok(session) => session,
         Err(busy) => return (Checked::Unable(busy.to_string()), busy.into()),

@@ -103,6 +103,32 @@ pub(super) fn quic_behind_its_door(house: &House) -> Vec<Offence> {
     offences
 }
 
+/// Where everything public is our own or the standard library's (and `bytes`).
+const OWN_FACE: &str = "transport/src/**";
+
+/// Crates whose types stay behind that face: who uses ours needs none of them, and we may change one for another.
+const BEHIND_THE_FACE: [&str; 7] =
+    ["tokio", "quinn", "quinn_proto", "quinn_udp", "rustls", "parking_lot", "futures"];
+
+/// No `pub` signature, field, variant, trait item, alias or re-export names a foreign type, by itself or by an import.
+///
+/// Known limits: what is `pub` in a private module counts although it may not be re-exported; what an `impl` of a trait or
+/// a macro's inside names does not count, nor what an alias of our own hides.
+pub(super) fn own_types_are_shown(house: &House) -> Vec<Offence> {
+    let remedy = "wrap it in a type of ours, or make the item pub(crate)";
+    let mut offences = Vec::new();
+    for source in house.sources.iter().filter(|source| file_fits(OWN_FACE, &source.path)) {
+        for mention in source.production_mentions().filter(|mention| mention.shown) {
+            let Some(first) = mention.path.first() else { continue };
+            if BEHIND_THE_FACE.contains(&first.as_str()) && (mention.import || mention.path.len() > 1) {
+                let what = format!("a `pub` item shows `{}`", mention.path.join("::"));
+                offences.push(Offence::new(&source.path, mention.line, what, remedy));
+            }
+        }
+    }
+    offences
+}
+
 /// The hostile peer, but for the stage on which a node of ours is its victim.
 const HOSTILE: &str = "testkit/src/hostile/**";
 const STAGE: &str = "testkit/src/hostile/stage.rs";

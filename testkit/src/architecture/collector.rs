@@ -10,8 +10,13 @@ use super::facts::{Attribute, Facts, Imports, Logic, Mention, Select, Word};
 
 /// Collects the facts of one file. `test` says whether the whole file is a test (it stands in `tests/` or `benches/`).
 pub(super) fn collect(file: &syn::File, test: bool) -> Facts {
-    let mut collector =
-        Collector { facts: Facts::default(), imports: Imports::default(), raw: Vec::new(), test };
+    let mut collector = Collector {
+        facts: Facts::default(),
+        imports: Imports::default(),
+        raw: Vec::new(),
+        test,
+        shown: false,
+    };
     collector.facts.tests_begin =
         closing_tests(&file.items).map(|tests| first_line(&tests.attrs, tests.mod_token.span));
     collector.facts.logic = file.items.iter().filter_map(logic).collect();
@@ -25,15 +30,16 @@ struct Collector {
     /// Mentions as written, before the imports are known.
     raw: Vec<Mention>,
     test: bool,
+    /// Whether what is walked now is shown by a `pub` item.
+    shown: bool,
 }
 
 impl Collector {
     fn finish(self) -> Facts {
         let Self { mut facts, imports, raw, .. } = self;
         for mention in raw {
-            let Mention { path, line, test, import } = mention;
-            let meanings = imports.meanings(&path, test);
-            facts.mentions.extend(meanings.into_iter().map(|path| Mention { path, line, test, import }));
+            let meanings = imports.meanings(&mention.path, mention.test);
+            facts.mentions.extend(meanings.into_iter().map(|path| Mention { path, ..mention }));
         }
         facts
     }
@@ -44,7 +50,8 @@ impl Collector {
         {
             "std".clone_into(first);
         }
-        self.raw.push(Mention { path, line: line(span), test: self.test, import });
+        let (line, test, shown) = (line(span), self.test, self.shown);
+        self.raw.push(Mention { path, line, test, import, shown });
     }
 
     fn word(&self, text: impl ToString, span: Span) -> Word {
@@ -169,6 +176,13 @@ impl Collector {
         self.test = outer;
     }
 
+    /// Walks what is shown outside if `shown` holds.
+    fn showing(&mut self, shown: bool, walk: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.shown, shown);
+        walk(self);
+        self.shown = outer;
+    }
+
     fn attribute(&mut self, attribute: &syn::Attribute, on_tests: bool) {
         if attribute.path().is_ident("doc") {
             return;
@@ -201,7 +215,7 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         item.attrs.iter().for_each(|attribute| self.attribute(attribute, false));
-        self.import(&item.tree, &[]);
+        self.showing(is_pub(&item.vis), |this| this.import(&item.tree, &[]));
     }
 
     fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
@@ -235,22 +249,35 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
         self.name(&item.ident);
-        visit::visit_item_struct(self, item);
+        let shown = is_pub(&item.vis);
+        item.attrs.iter().for_each(|attribute| self.visit_attribute(attribute));
+        self.showing(shown, |this| this.visit_generics(&item.generics));
+        for field in &item.fields {
+            self.showing(shown && is_pub(&field.vis), |this| this.visit_field(field));
+        }
     }
 
     fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
         self.name(&item.ident);
-        visit::visit_item_enum(self, item);
+        self.showing(is_pub(&item.vis), |this| visit::visit_item_enum(this, item));
     }
 
     fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
         self.name(&item.ident);
-        visit::visit_item_trait(self, item);
+        self.showing(is_pub(&item.vis), |this| visit::visit_item_trait(this, item));
     }
 
     fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
         self.name(&item.ident);
-        visit::visit_item_type(self, item);
+        self.showing(is_pub(&item.vis), |this| visit::visit_item_type(this, item));
+    }
+
+    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
+        self.showing(is_pub(&item.vis), |this| visit::visit_item_const(this, item));
+    }
+
+    fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
+        self.showing(is_pub(&item.vis), |this| visit::visit_item_static(this, item));
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
@@ -267,7 +294,24 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.name(&item.sig.ident);
-        visit::visit_item_fn(self, item);
+        self.showing(is_pub(&item.vis), |this| visit::visit_item_fn(this, item));
+    }
+
+    // A trait's implementor shows nothing of its own: its items are not `pub`.
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.showing(is_pub(&item.vis), |this| visit::visit_impl_item_fn(this, item));
+    }
+
+    fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
+        self.showing(is_pub(&item.vis), |this| visit::visit_impl_item_const(this, item));
+    }
+
+    fn visit_block(&mut self, block: &'ast syn::Block) {
+        self.showing(false, |this| visit::visit_block(this, block));
+    }
+
+    fn visit_expr(&mut self, expression: &'ast syn::Expr) {
+        self.showing(false, |this| visit::visit_expr(this, expression));
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
@@ -304,6 +348,11 @@ impl<'ast> Visit<'ast> for Collector {
         self.facts.methods.push(word);
         visit::visit_expr_method_call(self, call);
     }
+}
+
+/// Seen by everybody, not by the crate or a module alone.
+const fn is_pub(visibility: &syn::Visibility) -> bool {
+    matches!(visibility, syn::Visibility::Public(_))
 }
 
 /// The `mod tests` that closes a file: inline, compiled for tests alone, and its last item.

@@ -12,6 +12,8 @@ pub(super) struct Mention {
     pub(super) test: bool,
     /// Whether it is (part of) a `use` item.
     pub(super) import: bool,
+    /// Whether a `pub` item shows it: in a signature, a field, a trait's item or a re-export, not in a body.
+    pub(super) shown: bool,
 }
 
 /// A word of interest at a place: a defined name, a called method, or `async`/`await`.

@@ -23,6 +23,7 @@ pub const RULES: &[Rule] = &[
     rule("arrows", arrows::manifests),
     rule("arrows_in_sources", arrows::sources),
     rule("quic_behind_its_door", arrows::quic_behind_its_door),
+    rule("own_types_are_shown", arrows::own_types_are_shown),
     rule("hostile_stands_alone", arrows::hostile_stands_alone),
     rule("pure_files", purity::pure_files),
     rule("lock_whitelist", locks::whitelist),

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::{
         Cancel,
-        routine::{Job, JobCx, JobFault, WorkEvent, WorkPolicy},
+        routine::{Job, JobCx, JobFault, WorkEvent, WorkPolicy, events},
     };
     use std::sync::atomic::{AtomicU64, Ordering};
     use tokio::sync::mpsc;
@@ -126,7 +126,7 @@ mod tests {
 
     /// When each of so many jobs was done.
     async fn times(pool: &WorkPool, jobs: usize) -> Vec<Duration> {
-        let (out, mut heard) = mpsc::channel(2);
+        let (out, mut heard) = events(2);
         let start = Instant::now();
         pool.open((0..jobs).map(Count).collect(), WorkPolicy::default(), out).unwrap();
         let mut times = Vec::new();
@@ -190,7 +190,7 @@ mod tests {
             }
         });
         // Results wait in a channel wide enough: nothing but its own yielding interrupts the pool.
-        let (out, mut heard) = mpsc::channel(128);
+        let (out, mut heard) = events(128);
         pool.open((0..100).map(Count).collect(), WorkPolicy::default(), out).unwrap();
         while heard.recv().await.is_some() {}
         cancel.cancel();

@@ -224,6 +224,11 @@ impl<E: Send> EventSender<E> {
         }
     }
 
+    /// The channel underneath, for who keeps room in it and looks for it with no wait.
+    pub(super) fn into_queue(self) -> mpsc::Sender<E> {
+        self.0
+    }
+
     pub(super) async fn room(&self) -> Result<mpsc::Permit<'_, E>, Gone> {
         self.0.reserve().await.map_err(|_| Gone)
     }

@@ -3,6 +3,7 @@
 use super::{
     batch::{Batch, Jobs, Outlet, Ready},
     job::{Busy, Job, WorkEvent, WorkPolicy, WorkSession},
+    mailbox::EventSender,
     pace::{Pace, wait_on_thread},
     supervise::{bury, shielded},
     sync::{Condvar, Mutex},
@@ -12,7 +13,7 @@ use crate::{
     observe::{Text, rationed, target},
 };
 use std::{collections::VecDeque, fmt, io, sync::Arc};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// The threads' names. Thirty-two threads verify headers faster than one connection can bring them.
 pub(super) const THREADS: [&str; 32] = [
@@ -243,7 +244,8 @@ impl WorkPool {
         self.shared.max_sessions.saturating_sub(self.shared.places.available_permits())
     }
 
-    /// Opens a session: its jobs run as threads come free, its results and one `Closed` go to `out`. Never blocks.
+    /// Opens a session: its jobs run as threads come free, its results and one `Closed` go to `out` (made by
+    /// [`events`](super::events())). Never blocks.
     ///
     /// A slot of `out` is kept for `Closed` at once, and one slot beyond the kept ones must be free for results.
     /// A full channel holds the pool's threads back, so its owner must keep reading; if it is dropped the session
@@ -256,9 +258,10 @@ impl WorkPool {
         &self,
         jobs: Vec<J>,
         policy: WorkPolicy,
-        out: mpsc::Sender<WorkEvent<J::Out>>,
+        out: EventSender<WorkEvent<J::Out>>,
     ) -> Result<WorkSession, Busy> {
         let place = Arc::clone(&self.shared.places).try_acquire_owned().map_err(|_| Busy)?;
+        let out = out.into_queue();
         let room = out.clone().try_reserve_owned().map_err(|_| Busy)?;
         // Taken and let go: were every slot kept for a `Closed`, no result could ever pass.
         let spare = out.try_reserve().map_err(|_| Busy)?;
@@ -277,7 +280,7 @@ impl WorkPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routine::{JobCx, JobFault, LatePolicy, WorkReport};
+    use crate::routine::{EventReceiver, JobCx, JobFault, LatePolicy, WorkReport, events};
     use std::{
         sync::{
             Barrier,
@@ -413,7 +416,7 @@ mod tests {
 
     /// Reads a session to its end: results by index, and the report.
     async fn hear(
-        heard: &mut mpsc::Receiver<WorkEvent<u32>>,
+        heard: &mut EventReceiver<WorkEvent<u32>>,
         session: &WorkSession,
     ) -> (Vec<(usize, bool, Result<u32, JobFault>)>, WorkReport) {
         let mut items = Vec::new();
@@ -443,7 +446,7 @@ mod tests {
 
     async fn a_panicking_job_is_that_jobs_fault_only_and_closed_is_last(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 4);
-        let (out, mut heard) = mpsc::channel(2);
+        let (out, mut heard) = events(2);
         let jobs = (0..9).map(|n| job(move |_| if n == 4 { panic!("job {n}") } else { Ok(n) })).collect();
         let session = pool.open(jobs, WorkPolicy::default(), out).unwrap();
         let (items, report) = hear(&mut heard, &session).await;
@@ -462,7 +465,7 @@ mod tests {
 
     async fn a_channel_full_of_items_never_loses_closed(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 2);
-        let (out, mut heard) = mpsc::channel(2);
+        let (out, mut heard) = events(2);
         let session =
             pool.open((0..20).map(|n| job(move |_| Ok(n))).collect(), WorkPolicy::default(), out).unwrap();
         let (items, report) = hear(&mut heard, &session).await;
@@ -471,7 +474,7 @@ mod tests {
 
     async fn busy_instead_of_blocking(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 2);
-        let (out, mut heard) = mpsc::channel(3);
+        let (out, mut heard) = events(3);
         let open = || pool.open(vec![job(|_| Ok(0))], WorkPolicy::default(), out.clone());
         let hold = Hold::new(stage);
         let first = pool.open(vec![held(&hold)], WorkPolicy::default(), out.clone()).unwrap();
@@ -481,7 +484,7 @@ mod tests {
         hold.let_go();
         assert_eq!(hear(&mut heard, &first).await.1.succeeded, 1);
         assert_eq!(hear(&mut heard, &second).await.1.succeeded, 1);
-        let (narrow, _heard) = mpsc::channel(1);
+        let (narrow, _heard) = events(1);
         let refused = pool.open(vec![job(|_| Ok(0))], WorkPolicy::default(), narrow);
         let reason = "the one slot would be kept for Closed, and no item could pass";
         assert_eq!(refused.unwrap_err(), Busy, "{reason}");
@@ -489,7 +492,7 @@ mod tests {
 
     async fn sessions_cannot_fill_a_channel_with_kept_slots(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 8);
-        let (out, mut heard) = mpsc::channel(3);
+        let (out, mut heard) = events(3);
         let hold = Hold::new(stage);
         let mut opened = Vec::new();
         while let Ok(session) = pool.open(vec![held(&hold)], WorkPolicy::default(), out.clone()) {
@@ -510,7 +513,7 @@ mod tests {
 
     async fn cancel_skips_the_rest_and_asks_the_running(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 1);
-        let (out, mut heard) = mpsc::channel(4);
+        let (out, mut heard) = events(4);
         let hold = Hold::new(stage);
         let kept = hold.clone();
         let patient = job(move |cx| {
@@ -528,7 +531,7 @@ mod tests {
 
     async fn a_session_without_a_receiver_cancels_itself(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 1);
-        let (out, heard) = mpsc::channel(2);
+        let (out, heard) = events(2);
         let ran = Arc::new(AtomicUsize::new(0));
         let hold = Hold::new(stage);
         let jobs = (0..50).map(|n| {
@@ -557,7 +560,7 @@ mod tests {
         }
         for late in [LatePolicy::Deliver, LatePolicy::Discard] {
             let pool = stage.pool(&Spawner::new(), 1);
-            let (out, mut heard) = mpsc::channel(4);
+            let (out, mut heard) = events(4);
             let hold = Hold::new(stage);
             let deadline = Some(Duration::from_secs(6));
             let policy = WorkPolicy { deadline, late, max_parallel: 1, ..WorkPolicy::default() };
@@ -585,7 +588,7 @@ mod tests {
     #[tokio::test]
     async fn one_session_does_not_hold_the_whole_pool() {
         let pool = pool(2, 2);
-        let (out, mut heard) = mpsc::channel(4);
+        let (out, mut heard) = events(4);
         // A gate for each job: two that run at once do not let each other through.
         let gates = [0, 1].map(|_| Arc::new(Barrier::new(2)));
         let hold = |gate: &Arc<Barrier>| {
@@ -610,7 +613,7 @@ mod tests {
 
     async fn closing_skips_what_waits_and_names_who_does_not_end(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 2);
-        let (out, mut heard) = mpsc::channel(4);
+        let (out, mut heard) = events(4);
         let hold = Hold::new(stage);
         let session =
             pool.open(vec![held(&hold), job(|_| Ok(1))], WorkPolicy::default(), out.clone()).unwrap();
@@ -651,7 +654,7 @@ mod tests {
 
     async fn sessions_take_turns_one_job_each(stage: Stage) {
         let pool = stage.pool(&Spawner::new(), 8);
-        let (out, mut heard) = mpsc::channel(32);
+        let (out, mut heard) = events(32);
         let hold = Hold::new(stage);
         let first = pool.open(vec![held(&hold)], WorkPolicy::default(), out.clone()).unwrap();
         hold.began().await;
@@ -674,7 +677,7 @@ mod tests {
     #[tokio::test]
     async fn several_threads_share_one_session() {
         let pool = pool(3, 2);
-        let (out, mut heard) = mpsc::channel(4);
+        let (out, mut heard) = events(4);
         let gate = Arc::new(Barrier::new(3));
         let jobs = (0..3).map(|n| {
             let gate = Arc::clone(&gate);

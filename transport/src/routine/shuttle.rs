@@ -10,8 +10,8 @@ mod tests {
     use crate::{
         Fence,
         routine::{
-            ByteBudget, Counts, Demand, Job, JobCx, JobFault, Lease, RangeQueue, WorkEvent, WorkPolicy,
-            WorkPool, WorkReport,
+            ByteBudget, Counts, Demand, EventReceiver, Job, JobCx, JobFault, Lease, RangeQueue, WorkEvent,
+            WorkPolicy, WorkPool, WorkReport, events,
         },
     };
     use shuttle::{
@@ -30,7 +30,6 @@ mod tests {
         },
         task::Poll,
     };
-    use tokio::sync::mpsc;
 
     /// Schedules of each kind.
     const SCHEDULES: usize = 6000;
@@ -406,10 +405,10 @@ mod tests {
 
         /// Opens a session whose results find little room.
         fn open(&self, jobs: Vec<Body>, max_parallel: usize) -> Option<Session> {
-            let (out, events) = mpsc::channel(2);
+            let (out, heard) = events(2);
             let (jobs, policy) =
                 (jobs.into_iter().map(Do).collect(), WorkPolicy { max_parallel, ..WorkPolicy::default() });
-            self.pool.open(jobs, policy, out).ok().map(|_| Session(events))
+            self.pool.open(jobs, policy, out).ok().map(|_| Session(heard))
         }
 
         /// Lets the threads go, and sees that they do.
@@ -419,7 +418,7 @@ mod tests {
         }
     }
 
-    struct Session(mpsc::Receiver<WorkEvent<()>>);
+    struct Session(EventReceiver<WorkEvent<()>>);
 
     impl Session {
         /// Reads it to its end; how many results came, and the report.
