@@ -155,11 +155,15 @@ impl FrameSender {
     ///
     /// [`FrameError::Gone`], [`FrameError::Stalled`] or [`FrameError::TooLarge`].
     pub async fn flush(&mut self) -> Result<(), FrameError> {
-        let frames = match &mut self.sink {
+        let (frames, max) = match &mut self.sink {
             Sink::Quic(frames) => return frames.flush(&mut self.outbox, &mut self.bytes).await,
-            Sink::Memory { frames, .. } => frames,
+            Sink::Memory { frames, max_frame } => (frames, *max_frame),
         };
-        while !self.outbox.is_empty() {
+        while let Some(next) = self.outbox.front() {
+            let bytes = next.wire_len();
+            if bytes > max {
+                return Err(FrameError::TooLarge { bytes, max });
+            }
             let slot = frames.reserve().await.map_err(|_| FrameError::Gone)?;
             if let Some(frame) = self.outbox.pop_front() {
                 self.bytes = self.bytes.saturating_sub(frame.wire_len());
@@ -169,7 +173,8 @@ impl FrameSender {
         Ok(())
     }
 
-    /// Pushes one frame and flushes: the plain way for a routine written by hand.
+    /// Pushes one frame and flushes: the plain way for a routine written by hand. Cancel-safe in this sense: once polled,
+    /// the frame is in the outbox, and if the wait is dropped the next flush sends it. Do not send it again.
     ///
     /// # Errors
     ///
@@ -199,7 +204,8 @@ pub struct Session {
 
 impl Session {
     /// Two sessions joined in memory, each with `depth` frames in flight at most: for tests of routines and for worlds
-    /// that need no packets. `left` describes the peer that the first session talks to.
+    /// that need no packets. `left` describes the peer that the first session talks to. No cap and no rate is enforced, and
+    /// no payload is checked against its type: that is the transport's work, not the session's.
     #[must_use]
     pub fn pair(left: PeerInfo, right: PeerInfo, depth: usize) -> (Self, Self) {
         let (to_right, from_left) = mpsc::channel(depth);
@@ -227,6 +233,29 @@ pub struct Request {
     pub frame: Frame,
     /// Where answers go; the stream is finished when the routine returns.
     pub responses: FrameSender,
-    /// Asks the routine to end: the exchange's deadline, or the connection's end.
+    /// Asks the routine to end: the connection has ended. At the exchange's deadline the routine is dropped instead.
     pub cancel: Cancel,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn frame(payload: usize) -> Frame {
+        Frame::new(1, Bytes::from(vec![7; payload]))
+    }
+
+    /// A request's answers go through memory to the task that owns the stream: who answers hears it here, or nowhere.
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_larger_than_the_peer_takes_fails_the_flush_in_memory_too() {
+        let (answers, mut heard) = mpsc::channel(2);
+        let max = frame(8).wire_len();
+        let mut responses = FrameSender::memory(answers, max);
+        assert_eq!(responses.send(frame(8)).await, Ok(()), "exactly as large as it takes");
+        let bytes = max + 1;
+        assert_eq!(responses.send(frame(9)).await, Err(FrameError::TooLarge { bytes, max }));
+        assert!(!responses.is_flushed(), "it stays in front");
+        assert_eq!((heard.recv().await, heard.try_recv().is_err()), (Some(frame(8)), true));
+    }
 }
