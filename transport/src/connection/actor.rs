@@ -12,6 +12,7 @@ use super::{
 use crate::{
     Action, Cancel, CloseReason, Exit, Fence, FrameReceiver, FrameSender, Mode, PeerId, PeerInfo, Registry,
     Session, Spawner, StreamKind,
+    exit::cut,
     handshake::{Negotiated, Shortage},
     observe::{FlightEvent, StreamEnd, Text, metrics, rationed, target},
     plant::planted,
@@ -398,7 +399,8 @@ async fn open(link: &Link, prelude: Prelude) -> Option<(SendHalf, RecvHalf)> {
 fn at_fault(stream: &'static str, exit: Exit, farewell: Farewell) -> Option<Stop> {
     let reason = match exit {
         Exit::Violation(violation) => CloseReason::Violation { stream, violation },
-        Exit::Panicked(message) => CloseReason::Panicked { stream, message },
+        // A service may have returned it itself.
+        Exit::Panicked(message) => CloseReason::Panicked { stream, message: cut(message) },
         Exit::Closed { .. } | Exit::Local(_) => return None,
     };
     Some(Stop { reason, farewell })

@@ -2,6 +2,7 @@
 
 use crate::{
     Exit,
+    exit::cut,
     observe::{Text, rationed, target},
     plant::planted,
 };
@@ -17,7 +18,7 @@ use std::{
 pub enum TaskEnd<R> {
     /// It returned.
     Finished(R),
-    /// It panicked, with this message.
+    /// It panicked, with this message, of which at most [`MAX_TEXT`](crate::observe::MAX_TEXT) bytes are kept.
     Panicked(String),
 }
 
@@ -68,10 +69,10 @@ pub(crate) fn bury<T>(what: &'static str, value: T) {
     }
 }
 
-/// The words of a panic.
+/// The words of a panic, as many as are kept: they may hold a peer's.
 pub(crate) fn panic_message(panic: Box<dyn Any + Send>) -> String {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("a panic without words").to_owned();
+    let text = cut(text.unwrap_or("a panic without words").to_owned());
     if let Err(nested) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         // A payload whose drop panics may do so with another of its kind, for ever: it is leaked.
         let _: &mut dyn Any = Box::leak(nested);
@@ -108,5 +109,7 @@ mod tests {
         });
         assert_eq!(contain(dropping).await, TaskEnd::Panicked("while dropping".to_owned()));
         assert_eq!(contain(async { 7 }).await, TaskEnd::Finished(7));
+        let wordy: TaskEnd<()> = contain(async { panic!("{}", "x".repeat(10_000)) }).await;
+        assert_eq!(wordy, TaskEnd::Panicked(format!("{}...", "x".repeat(253))));
     }
 }
