@@ -22,8 +22,15 @@ impl fmt::Debug for StreamKind {
     }
 }
 
+/// As documents have it: `0x0100`.
+impl fmt::Display for StreamKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#06x}", self.0)
+    }
+}
+
 /// How a stream is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// One long-lived stream per peer, frames both ways in order.
     Ordered,
@@ -32,7 +39,7 @@ pub enum Mode {
 }
 
 /// Who may open an ordered stream (wire 4.1 and 4.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Opener {
     /// Only the side that dialled the connection.
     Initiator,
@@ -58,18 +65,19 @@ pub struct StreamSpec {
     pub kind: StreamKind,
     /// The one version spoken.
     pub version: u16,
-    /// The single bit under which the kind is negotiated.
+    /// The single bit under which the kind is negotiated: 33 to 63 for own extensions.
     pub capability: Capabilities,
     /// How it is used.
     pub mode: Mode,
-    /// Frame bytes at most, header included (stops allocation by declared length).
+    /// Frame bytes at most, header included (stops allocation by declared length): 9
+    /// ([`MIN_OPENER_CAP`](crate::wire::MIN_OPENER_CAP)) to 4 MiB ([`Limits::MAX`](crate::wire::Limits::MAX)).
     pub max_frame: u32,
-    /// Payload caps by message type; a type not listed here is malformed. Never empty.
+    /// Payload caps by message type; a type not listed here is malformed. Never empty, and no type twice.
     pub payload_caps: &'static [PayloadCap],
     /// Who opens it.
     pub opener: Opener,
     /// Frames a second accepted from a peer (burst: the same); wire 4.6 has 2,048. A lower one stops floods of frames that
-    /// are dear to read, and a service that declares it must not send more itself.
+    /// are dear to read, and a service that declares it must not send more itself. At least 1.
     pub frames_per_second: u32,
 }
 
