@@ -6,12 +6,22 @@
 //!
 //! # How to write a service
 //!
-//! A service that measures each peer's round trip. First the **message**: a bounded decoder and its inverse.
+//! A service that measures how long each peer takes to answer: two message types, one machine, one reactor, and a node
+//! around them. It is whole: it compiles as it stands here, and this documentation runs it.
 //!
 //! ```
-//! # use bytes::Bytes;
-//! # use std::{convert::Infallible, time::{Duration, Instant}};
-//! # use zakura_transport::{routine::*, wire::Malformed, *};
+//! use bytes::Bytes;
+//! use std::{convert::Infallible, error::Error, time::{Duration, Instant}};
+//! use zakura_transport::{
+//!     Capabilities, Exit, Fence, Frame, Identity, Mode, Opener, PayloadCap, PeerId, Registry, Service, Session, Spawner,
+//!     StreamKind, StreamSpec, Transport, TransportConfig, TransportHandle, Violation,
+//!     lifecycle::Reactor,
+//!     routine::{Ends, EventReceiver, EventSender, Machine, Message, Published, Publisher, drive, events, publish},
+//!     wire::Malformed,
+//! };
+//!
+//! // 1. The message: a decoder that takes any frame and believes none, and its inverse. What it refuses is the peer's
+//! // fault, and ends the connection.
 //! enum Ping { Ask, Answer }
 //!
 //! impl Message for Ping {
@@ -22,78 +32,171 @@
 //!             (kind, bytes) => Err(Malformed::new("Ping", format!("type {kind}, {bytes} bytes"))),
 //!         }
 //!     }
+//!
 //!     fn encode(self) -> Frame {
 //!         Frame::new(match self { Self::Ask => 1, Self::Answer => 2 }, Bytes::new())
 //!     }
 //! }
 //!
-//! // Then the **machine**: it performs nothing, it says what it wants when it is polled.
-//! struct PingMachine { peer: PeerId, ask_at: Instant, asked: Option<Instant>, answer: bool, seen: Option<Duration> }
+//! // 2. The machine: all that is decided about one peer, in plain synchronous code. It performs nothing: it is told what
+//! // happened, and says what it wants when it is polled. Time comes in, so that a test can choose it.
+//! struct PingMachine {
+//!     session: Fence,
+//!     peer: PeerId,
+//!     /// When to ask next; at once if nothing is said.
+//!     ask_at: Option<Instant>,
+//!     /// When the question that waits for its answer was asked.
+//!     asked: Option<Instant>,
+//!     owes_answer: bool,
+//!     is_unanswered: bool,
+//!     measured: Option<Duration>,
+//! }
+//!
+//! /// From an answer to the next question.
+//! const PAUSE: Duration = Duration::from_secs(5);
+//! /// An answer that takes longer is not waited for.
+//! const LONGEST: Duration = Duration::from_secs(10);
+//!
+//! /// What the reactor hears: in which session, of whom, and how long it took. A peer that comes back has a new session, and
+//! /// the old one may still speak for a moment: the fence tells them apart.
+//! type Measured = (Fence, PeerId, Duration);
 //!
 //! impl Machine for PingMachine {
 //!     type Message = Ping;
-//!     type State = ();                    // nothing published by a reactor
-//!     type Input = Infallible;            // no instructions
-//!     type Event = (PeerId, Duration);    // what the reactor hears
-//!     type Work = ();                     // nothing to fetch
+//!     type State = (); // nothing that a reactor publishes to it
+//!     type Input = Infallible; // no instructions
+//!     type Event = Measured;
+//!     type Work = (); // nothing to fetch
 //!
 //!     fn handle_message(&mut self, now: Instant, message: Ping) -> Result<(), Violation> {
 //!         match (message, self.asked) {
-//!             (Ping::Ask, _) => self.answer = true,
+//!             (Ping::Ask, _) => self.owes_answer = true,
 //!             (Ping::Answer, Some(asked)) => {
-//!                 (self.seen, self.asked) = (Some(now - asked), None);
-//!                 self.ask_at = now + Duration::from_secs(5);
+//!                 (self.measured, self.asked) = (Some(now - asked), None);
+//!                 self.ask_at = Some(now + PAUSE);
 //!             }
-//!             (Ping::Answer, None) => return Err(Violation::protocol("ping", "an answer nobody asked for")),
+//!             (Ping::Answer, None) => return Err(Violation::protocol("ping.answer", "nobody asked")),
 //!         }
 //!         Ok(())
 //!     }
+//!
 //!     fn poll_transmit(&mut self, now: Instant) -> Option<Ping> {
-//!         if std::mem::take(&mut self.answer) { return Some(Ping::Answer); }
-//!         if self.asked.is_some() || now < self.ask_at { return None; }
+//!         if std::mem::take(&mut self.owes_answer) {
+//!             return Some(Ping::Answer);
+//!         }
+//!         if self.asked.is_some() || self.ask_at.is_some_and(|at| now < at) {
+//!             return None;
+//!         }
 //!         self.asked = Some(now);
 //!         Some(Ping::Ask)
 //!     }
-//!     fn poll_event(&mut self) -> Option<(PeerId, Duration)> { Some((self.peer, self.seen.take()?)) }
+//!
+//!     fn poll_event(&mut self) -> Option<Measured> {
+//!         Some((self.session, self.peer, self.measured.take()?))
+//!     }
+//!
+//!     // Whatever a machine waits for, it waits for until some instant: a peer may simply never answer.
 //!     fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-//!         self.asked.is_none().then_some((self.ask_at, "ask again"))
+//!         match self.asked {
+//!             Some(asked) => Some((asked + LONGEST, "no answer")),
+//!             None => Some((self.ask_at?, "ask again")),
+//!         }
+//!     }
+//!
+//!     fn handle_timeout(&mut self, now: Instant) {
+//!         self.is_unanswered = self.asked.is_some_and(|asked| now >= asked + LONGEST);
+//!     }
+//!
+//!     // Silence proves no fault: the stream is given up, and opened again after a pause.
+//!     fn poll_exit(&mut self) -> Option<Exit> {
+//!         self.is_unanswered.then_some(Exit::Local("no answer"))
 //!     }
 //! }
 //!
-//! // Last the **service**: the streams it speaks, and one routine for each session.
-//! struct PingService { events: EventSender<(PeerId, Duration)>, started: Instant }
+//! // 3. The service: the streams it speaks, and one routine for each session. Every bound a peer meets stands here. Own
+//! // kinds are 0x0100 to 0xffff, own capabilities the bits 33 to 63, frame caps 9 bytes to 4 MiB with the header's 8.
+//! struct PingService { events: EventSender<Measured> }
 //!
 //! impl Service for PingService {
 //!     fn streams(&self) -> Vec<StreamSpec> {
 //!         vec![StreamSpec {
-//!             name: "ping", kind: StreamKind(0x0100), version: 1, capability: Capabilities::from_bits(1 << 40),
-//!             mode: Mode::Ordered, max_frame: 8, opener: Opener::Initiator, frames_per_second: 8,
-//!             payload_caps: &[PayloadCap { message_type: 1, bytes: 0 }, PayloadCap { message_type: 2, bytes: 0 }],
+//!             name: "ping",
+//!             kind: StreamKind(0x0100),
+//!             version: 1,
+//!             capability: Capabilities::from_bits(1 << 40),
+//!             mode: Mode::Ordered,
+//!             max_frame: 9,
+//!             payload_caps: &[
+//!                 PayloadCap { message_type: 1, bytes: 0 },
+//!                 PayloadCap { message_type: 2, bytes: 0 },
+//!             ],
+//!             opener: Opener::Initiator,
+//!             frames_per_second: 8,
 //!         }]
 //!     }
+//!
 //!     async fn run(&self, session: Session) -> Exit {
-//!         let (peer, ask_at) = (session.peer.id, self.started);
-//!         let machine = PingMachine { peer, ask_at, asked: None, answer: false, seen: None };
-//!         drive(machine, session, Ends::plain(publish(()).1, self.events.clone())).await
+//!         let machine = PingMachine {
+//!             session: session.generation,
+//!             peer: session.peer.id,
+//!             ask_at: None,
+//!             asked: None,
+//!             owes_answer: false,
+//!             is_unanswered: false,
+//!             measured: None,
+//!         };
+//!         let (_, no_state) = publish(());
+//!         drive(machine, session, Ends::plain(no_state, self.events.clone())).await
 //!     }
 //! }
-//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-//! # runtime.block_on(async {
-//! #     let (events, mut heard) = events(4);
-//! #     let service = PingService { events, started: tokio::time::Instant::now().into_std() };
-//! #     let peer = |id| PeerInfo {
-//! #         id: PeerId::new([id; 32]), addr: ([127, 0, 0, 1], 1).into(), direction: Direction::Outbound,
-//! #         role: Role::Outbound, connection: Fence::mint(), capabilities: Capabilities::NONE,
-//! #     };
-//! #     let (left, right) = Session::pair(peer(1), peer(2), 1);
-//! #     tokio::select! {
-//! #         biased;
-//! #         exit = service.run(left) => panic!("{exit:?}"),
-//! #         exit = supervise(service.run(right)) => panic!("{exit:?}"),
-//! #         event = heard.recv() => assert!(event.is_some()),
-//! #     }
-//! #     assert!(Registry::new().register(service).is_ok());
-//! # });
+//!
+//! // 4. The reactor: the one owner of what all sessions share, here the fastest peer. It hears events, and publishes what
+//! // others may read. It ends when nobody is left to hear from.
+//! async fn reactor(mut heard: EventReceiver<Measured>, fastest: Publisher<Option<Measured>>) {
+//!     let mut best: Option<Measured> = None;
+//!     while let Some(measured) = heard.recv().await {
+//!         // A newer word of the same session counts, whatever it is; of another one only a better.
+//!         if best.is_none_or(|(session, _, took)| session == measured.0 || measured.2 < took) {
+//!             best = Some(measured);
+//!             fastest.set(best);
+//!         }
+//!     }
+//! }
+//!
+//! // 5. The node: the reactor runs, the registry knows the service, and the transport takes both along.
+//! async fn start(spawner: &Spawner) -> Result<(TransportHandle, Published<Option<Measured>>), Box<dyn Error>> {
+//!     let (events, heard) = events(64);
+//!     let (publisher, fastest) = publish(None);
+//!     Reactor::new("ping reactor", reactor(heard, publisher)).spawn(spawner);
+//!     let mut registry = Registry::new();
+//!     registry.register(PingService { events })?;
+//!     // Network 3 is Regtest; the chain id is the genesis hash; the last number seeds the pauses between dials.
+//!     let config = TransportConfig::local("127.0.0.1:0".parse()?, 3, [0; 32], 1);
+//!     let transport = Transport::start(config, Identity::generate()?, registry, spawner.clone()).await?;
+//!     Ok((transport, fastest))
+//! }
+//!
+//! // Two nodes, for one has nobody to ask.
+//! async fn measure() -> Result<(), Box<dyn Error>> {
+//!     let spawner = Spawner::new();
+//!     let (there, _) = start(&spawner).await?;
+//!     let (here, mut fastest) = start(&spawner).await?;
+//!     here.add_peer(there.local_peer()).await?;
+//!     if let Some((_, peer, took)) = fastest.changed().await? {
+//!         println!("{peer} answers within {took:?}");
+//!         assert_eq!(peer, there.local_id());
+//!     }
+//!     let grace = Duration::from_secs(5);
+//!     here.shutdown(grace).await;
+//!     there.shutdown(grace).await;
+//!     // The services went with their transports, and the reactors with the last of their events.
+//!     let report = spawner.stop(grace).await;
+//!     assert!(report.stragglers.is_empty(), "{report:?}");
+//!     Ok(())
+//! }
+//! # let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+//! # let limit = Duration::from_secs(60);
+//! # runtime.block_on(async { tokio::time::timeout(limit, measure()).await.expect("two nodes meet within a minute") }).unwrap();
 //! ```
 //!
 //! What a larger service adds: a [`RangeQueue`] from which machines ask work, a [`ByteBudget`] for what it holds, a
