@@ -161,8 +161,9 @@ impl Member {
     pub async fn ends(self) -> Result<(), String> {
         drop(self.handle);
         let ended = self.ended.await.map_err(|_| "the node's task panicked".to_owned())?;
-        self.spawner.stop(PATIENCE).await;
-        ended.map_err(|error| error.to_string())
+        let left = self.spawner.stop(PATIENCE).await.stragglers;
+        ended.map_err(|error| error.to_string())?;
+        if left.is_empty() { Ok(()) } else { Err(format!("the node has ended, and {left:?} have not")) }
     }
 
     /// Stops the node and waits until all of it has ended.

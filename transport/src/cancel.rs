@@ -30,7 +30,7 @@ impl Cancel {
         self.0.is_cancelled()
     }
 
-    /// Waits until the end is asked for.
+    /// Waits until the end is asked for; at once if it was. Cancel-safe.
     pub async fn cancelled(&self) {
         self.0.cancelled().await;
     }

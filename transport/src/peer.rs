@@ -106,7 +106,7 @@ impl FromStr for PeerAddr {
 }
 
 /// Who dialled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// The peer dialled us: we are the responder (wire 2).
     Inbound,

@@ -34,6 +34,7 @@ pub struct Spawner(Arc<Shared>);
 
 /// What [`Spawner::stop`] saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "it names the stragglers"]
 pub struct TaskReport {
     /// Tasks and threads that have ended since stop was called.
     pub stopped: usize,
@@ -142,7 +143,7 @@ impl Spawner {
         self.0.roll.borrow().iter().map(|(name, count)| (*name, *count)).collect()
     }
 
-    /// Waits until the live tasks and threads are exactly these, as [`live`](Self::live) lists them.
+    /// Waits until the live tasks and threads are exactly these, as [`live`](Self::live) lists them. Cancel-safe.
     pub async fn live_is(&self, wanted: &[(&'static str, usize)]) {
         let mut roll = self.0.roll.subscribe();
         // The sender is ours, so it outlives the wait.
@@ -152,7 +153,8 @@ impl Spawner {
         );
     }
 
-    /// Waits for the first panic of a critical task or thread, and names it.
+    /// Waits for the first panic of a critical task or thread, and names it; at once if it has happened. Cancel-safe: who asks
+    /// again hears the same.
     pub fn failed(&self) -> impl Future<Output = &'static str> + Send + 'static {
         let mut failed = self.0.failed.subscribe();
         async move {
@@ -163,7 +165,7 @@ impl Spawner {
     }
 
     /// Waits until every task and thread has ended, `grace` at most. Ask them to end first; called from a task of this
-    /// spawner it waits for itself.
+    /// spawner it waits for itself. Cancel-safe: it only looks on, and may be called again.
     pub async fn stop(&self, grace: Duration) -> TaskReport {
         let mut roll = self.0.roll.subscribe();
         let before: usize = roll.borrow().values().sum();

@@ -287,7 +287,10 @@ async fn start(
         (Err(failed), _) => BuildError::Start(Box::new(failed)),
         (Ok(_), None) => AddPeerError::Stopped.into(),
     };
-    spawner.stop(STOP_GRACE).await;
+    let left = spawner.stop(STOP_GRACE).await.stragglers;
+    if !left.is_empty() {
+        tracing::warn!(stragglers = ?left, "tasks of a node that did not start still run");
+    }
     Err(error)
 }
 

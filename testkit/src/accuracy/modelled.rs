@@ -48,7 +48,8 @@ pub fn modelled(line: Line, seed: u64) -> Result<Measured, Box<FailedRun>> {
         let (switch, tasks) = (world.switch().clone(), Spawner::new());
         let outcome = between(&switch, line, seed, &tasks).await;
         tasks.kill();
-        tasks.stop(FUNERAL).await;
+        // What was killed cannot stay.
+        drop(tasks.stop(FUNERAL).await);
         outcome
     })?;
     Ok(finished.value)

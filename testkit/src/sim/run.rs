@@ -286,7 +286,8 @@ where
     };
     world.end().await;
     heart.kill();
-    heart.stop(LAST_TURN).await;
+    // What was killed cannot stay.
+    drop(heart.stop(LAST_TURN).await);
     match os_draws().saturating_sub(draws) {
         0 => result,
         drawn => Err(Failure::Entropy(drawn)),

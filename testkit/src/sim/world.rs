@@ -394,7 +394,8 @@ impl<C: HeaderChain + BlockStore> World<C> {
             }
         }
         self.tasks.kill();
-        self.tasks.stop(FUNERAL).await;
+        // What was killed cannot stay.
+        drop(self.tasks.stop(FUNERAL).await);
     }
 
     /// Cuts off one direction of a pair.

@@ -3,7 +3,7 @@
 use crate::Direction;
 
 /// What a peer is to us: how it came to be known, which decides what it may cost us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// Named and vouched for by the operator: dialled for ever, exempt from group caps and eviction, and never banned.
     Trusted,

@@ -32,7 +32,10 @@ pub(crate) struct Requester {
     pub(super) ids: Arc<AtomicU64>,
 }
 
-/// The answer to one request, frame by frame.
+/// The answer to one request, frame by frame. Dropping it stops the answer: the peer is told to send no more.
+///
+/// The peer decides how many frames come until the deadline. Each is bounded by the stream's caps, their number by nothing:
+/// who keeps them counts them.
 pub struct Response {
     frames: FramesIn,
     name: &'static str,
@@ -103,7 +106,8 @@ impl Requester {
 }
 
 impl Response {
-    /// The next frame of the answer, or `None` after the last. Cancel-safe.
+    /// The next frame of the answer, or `None` after the last. Cancel-safe, a fault apart: a wait that is dropped while it
+    /// [accuses](Self::accuse) may leave the fault unreported.
     ///
     /// # Errors
     ///
@@ -121,7 +125,7 @@ impl Response {
         }
     }
 
-    /// As [`next`](Self::next), and reads the frame.
+    /// As [`next`](Self::next), and reads the frame. As cancel-safe: no frame that reads is lost.
     ///
     /// # Errors
     ///
@@ -134,7 +138,8 @@ impl Response {
     }
 
     /// Closes the connection because this answer breaks a rule that only the asker can know: say, it answers something
-    /// else than was asked. Gives the error to go on with.
+    /// else than was asked. Gives the error to go on with. Not cancel-safe: it waits for room with the connection's task, and
+    /// if the wait is dropped the connection may stay open.
     pub async fn accuse(&self, violation: Violation) -> RequestError {
         if let Some(reports) = self.reports.upgrade() {
             let exit = Exit::Violation(violation.clone());

@@ -34,6 +34,7 @@ pub struct ServiceFailure {
 
 /// What starting came to. Every service that was started is in exactly one of the lists, in the order of starting.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
 pub struct StartReport {
     /// Those that said that they are ready.
     pub ready: Vec<&'static str>,

@@ -20,6 +20,7 @@ pub const LAST_WAIT: Duration = Duration::from_millis(250);
 
 /// Services that were started. If it is dropped, all are asked to end at once and nobody waits for them.
 #[derive(Debug)]
+#[must_use = "dropping it asks every service to end"]
 pub struct Running {
     begun: Vec<Begun>,
     limits: StopLimits,
@@ -60,7 +61,7 @@ impl Running {
     }
 
     /// Asks the services to end, the last one started first, and each once the one before has ended or has used up its
-    /// time.
+    /// time. If the wait is dropped, all are asked to end at once, as when this is dropped.
     pub async fn stop(mut self) -> StopReport {
         let until = after(self.limits.all);
         for service in self.begun.iter_mut().rev() {

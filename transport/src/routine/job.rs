@@ -239,6 +239,7 @@ impl WorkSession {
 
 /// What closing a pool saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "it names the stragglers"]
 pub struct CloseReport {
     /// Threads that have ended.
     pub ended: usize,

@@ -86,7 +86,8 @@ pub trait Machine: Send + 'static {
         None
     }
 
-    /// Why the routine should end now, if it should.
+    /// Why the routine should end now, if it should. Asked before everything else: messages that were polled and not flushed
+    /// yet are lost, and none is polled any more. What the peer must hear, it must have heard before. Events are still told.
     fn poll_exit(&mut self) -> Option<Exit> {
         None
     }

@@ -193,7 +193,7 @@ pub(super) enum Posted<E> {
 }
 
 impl<E: Send> EventSender<E> {
-    /// Waits for room and sends.
+    /// Waits for room and sends. If the wait is dropped, the event was not sent and is dropped with it.
     ///
     /// # Errors
     ///
@@ -203,7 +203,7 @@ impl<E: Send> EventSender<E> {
     }
 
     /// Keeps room for one last event, which is sent when the guard is dropped: on return, cancel and panic alike, once.
-    /// `None` if the reactor has ended.
+    /// `None` if the reactor has ended. If the wait is dropped, no room is kept and the event is dropped unsent.
     pub async fn farewell(&self, event: E) -> Option<Farewell<E>> {
         let room = self.0.clone().reserve_owned().await.ok()?;
         Some(Farewell { last: Some((room, event)) })

@@ -37,7 +37,8 @@ impl WorkPool {
     }
 
     /// Closes the pool: queued jobs are skipped, running ones asked to give up, and the threads waited for, `grace` at
-    /// most. Every open session still gets its `Closed`.
+    /// most. Every open session still gets its `Closed`. If the wait is dropped the pool is closed all the same; calling it
+    /// again waits for those threads that are left.
     pub async fn close(&self, grace: Duration) -> CloseReport {
         let mut live = self.shared.live.subscribe();
         let before = live.borrow().len();

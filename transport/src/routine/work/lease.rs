@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 /// Keys held until finished; dropping the lease returns the rest to the queue.
 ///
 /// A lease whose keys the queue has forgotten or given to another is stale: it changes nothing any more.
+#[must_use = "dropping it gives its keys back"]
 pub struct Lease<M> {
     fence: Fence,
     items: BTreeMap<u64, Arc<M>>,
@@ -32,14 +33,12 @@ impl<M> Lease<M> {
     }
 
     /// A lease bound to no queue, whose every key can be finished: for unit tests of machines only.
-    #[must_use]
     pub fn detached(items: impl IntoIterator<Item = (u64, M)>) -> Self {
         let items = items.into_iter().map(|(key, work)| (key, Arc::new(work))).collect();
         Self { fence: Fence::mint(), items, is_hedge: false, queue: None, merit: None }
     }
 
     /// Credits a connection with every key finished from now on.
-    #[must_use]
     pub(crate) fn crediting(mut self, merit: &Merit) -> Self {
         self.merit = Some(merit.clone());
         self
