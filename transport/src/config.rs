@@ -41,11 +41,12 @@ pub struct TransportConfig {
     pub groups: GroupCaps,
     /// Whether only named peers are dialled and let in: for a node behind others of the same operator.
     pub connect_only: bool,
-    /// What TLS and handshake may take together, from the first datagram. Stops a peer that dribbles its Hello.
+    /// What TLS and handshake may take together, from the first datagram: a day at most. Stops a peer that dribbles its Hello.
     pub handshake_timeout: Duration,
     /// How many bytes may pass in a second; without bound if nothing is said.
     pub bandwidth: Bandwidth,
-    /// Redial jitter grows from this: same seed, same pauses.
+    /// Redial jitter grows from this: same seed, same pauses. Random in a product, else nodes that have one seed dial again in
+    /// step.
     pub seed: u64,
 }
 

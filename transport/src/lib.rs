@@ -26,6 +26,7 @@ mod capability;
 mod config;
 mod connection;
 mod conviction;
+mod deadline;
 mod envelope;
 mod error;
 mod exit;

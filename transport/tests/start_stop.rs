@@ -52,6 +52,26 @@ async fn shutdown_in_the_middle_of_everything_leaves_no_task() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_long_is_a_time_like_any_other() {
+    let patient = || TransportConfig { handshake_timeout: Duration::MAX, ..config() };
+    let mut a = start_with(1, Echo(vec![query()]), patient()).await;
+    let b = start_with(2, Echo(vec![query()]), patient()).await;
+    a.dial(&b).await;
+    a.connected().await;
+    let mut answer =
+        within(a.handle.request(b.id(), QUERY, text("word"), Duration::MAX)).await.expect("it is asked");
+    assert_eq!(within(answer.next()).await, Ok(Some(text("WORD"))));
+    drop(answer);
+    for node in [a, b] {
+        let mut failed = tokio_test::task::spawn(node.spawner.failed());
+        tokio_test::assert_pending!(failed.poll());
+        within(node.handle.shutdown(Duration::MAX)).await;
+        tokio_test::assert_pending!(failed.poll(), "the pool has not panicked");
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_last_handle_stops_the_transport() {
     let Node { handle, events, spawner } = start(1, Echo(vec![news()])).await;
     drop((handle, events));

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     Exit, Frame, FrameError, Merit, Mode, RequestError, StreamKind, Violation,
     admission::Worth,
+    deadline::after,
     observe::{ConnectionSnapshot, Recorder, Way},
     quic::{Farewell, LinkEnd},
     routine::Message,
@@ -86,7 +87,7 @@ impl Requester {
         if frame.wire_len() > max {
             return Err(RequestError::TooLarge { bytes: frame.wire_len(), max });
         }
-        let deadline = Instant::now() + deadline;
+        let deadline = after(deadline);
         let send = async {
             let gone = |_: LinkEnd| RequestError::Gone;
             let (mut send, recv) = shared.link.open().await.map_err(gone)?;

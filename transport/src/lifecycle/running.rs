@@ -4,7 +4,7 @@ use super::{
     report::{ServiceFailure, StopLimits, StopReport},
     service::{Begun, FirstFailure, Phase, Planned},
 };
-use crate::{Cancel, Spawner};
+use crate::{Cancel, Spawner, deadline::after};
 use std::{
     future::{Future, pending},
     sync::Arc,
@@ -83,12 +83,6 @@ impl Running {
         }
         report
     }
-}
-
-/// In so long, or in a day: a clock cannot name every instant.
-fn after(wait: Duration) -> Instant {
-    const DAY: Duration = Duration::from_secs(86_400);
-    Instant::now() + wait.min(DAY)
 }
 
 async fn ended(services: &mut [Begun]) {

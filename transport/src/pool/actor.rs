@@ -15,6 +15,7 @@ use crate::{
     TransportConfig,
     admission::{Outcome, Worth},
     connection::{Connection, Meters, Stop},
+    deadline::after,
     handshake::Terms,
     observe::{Text, metrics, rationed, target},
     plant::planted,
@@ -51,7 +52,6 @@ pub(crate) enum Command {
     Remove(PeerId),
     /// Dial this peer now, once.
     DialOnce(PeerAddr),
-    /// Close the connection with this peer: this one, or whichever counts.
     /// Close the connection with this peer.
     Close(PeerId),
     /// Close this connection, and not its successor.
@@ -285,7 +285,7 @@ impl Pool {
     fn begin_dial(&self, endpoint: &Endpoint, peer: PeerAddr, once: bool) {
         let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
         let (endpoint, us) = (endpoint.clone(), self.us);
-        let deadline = Instant::now() + self.config.handshake_timeout;
+        let deadline = after(self.config.handshake_timeout);
         self.spawner.spawn("dial", async move {
             let outcome = contain(dial(&endpoint, us, &terms, peer, deadline)).await;
             drop(reports.send(Report::Dialled { peer, once, outcome }).await);
@@ -389,7 +389,7 @@ impl Pool {
     /// Closes every connection and waits for its sessions, which are dropped when the grace is over, then for peers to have
     /// heard it.
     async fn shut_down(mut self, grace: Duration) {
-        let until = Instant::now() + grace;
+        let until = after(grace);
         let all = self.roster.drop_all(now());
         self.let_go(all);
         let Self { endpoint, given_up, reports, mut inbox, .. } = self;

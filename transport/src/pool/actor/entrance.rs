@@ -6,12 +6,13 @@ use crate::admission::AdmissionProbe;
 use crate::{
     Ban, BanError, BanTarget, Cancel, CloseReason,
     admission::Knock,
+    deadline::after,
     observe::metrics,
     quic::{Endpoint, Incoming},
     routine::contain,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 /// What the handle asks about whom to let in.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Pool {
             }
         };
         let (terms, reports) = (Arc::clone(&self.terms), self.reports.clone());
-        let deadline = Instant::now() + self.config.handshake_timeout;
+        let deadline = after(self.config.handshake_timeout);
         let displaced = Cancel::new();
         self.admitting.insert(place, displaced.clone());
         self.spawner.spawn("admission", async move {
