@@ -77,7 +77,7 @@ async fn own_dial(node: &Member, victim: Victim, number: u64) -> Duration {
     };
     timeout(Duration::from_secs(20), connected).await.unwrap();
     let took = since.elapsed();
-    node.handle.remove_peer(PeerId::new(name.id)).await;
+    node.handle.remove_peer(PeerId::new(name.id)).await.unwrap();
     drop(peer);
     raw.leave().await;
     took

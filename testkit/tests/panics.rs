@@ -81,7 +81,7 @@ async fn redial(member: &Member, servers: &[PeerAddr], mut events: PeerEvents, c
             blamed => panic!("{blamed}: a panic is nobody's fault but ours"),
         }
         if let Some(server) = servers.iter().find(|server| server.id == peer.id) {
-            member.handle.remove_peer(server.id).await;
+            member.handle.remove_peer(server.id).await.unwrap();
             member.handle.add_peer(*server).await.unwrap();
         }
     }

@@ -250,7 +250,7 @@ impl Node {
                 CloseReason::Panicked { .. } | CloseReason::Remote { code: 0, .. } | CloseReason::Reset
             );
             assert!(is_ours, "{reason}");
-            transport.remove_peer(peer.id).await;
+            transport.remove_peer(peer.id).await.unwrap();
             transport.add_peer(peer).await.unwrap();
         }
     }

@@ -7,7 +7,9 @@
 //!                              pool actor ── dials, admits, one registered connection per peer
 //! ```
 //!
-//! A service declares its streams as data ([`StreamSpec`]) and runs one session per peer per stream ([`Service`]).
+//! A service declares its streams as data ([`StreamSpec`]) and runs one session per connection per stream ([`Service`]).
+//! A peer has one connection that counts, but sessions of the one before may run on for up to five seconds after its
+//! [`PeerEvent::Disconnected`], beside those of the next: key what you hold by [`Session::generation`], not by peer.
 //! The module [`routine`] holds the kit a service is built from: [`routine::Machine`] and [`routine::drive()`], the
 //! [`routine::RangeQueue`], budgets and the work pool.
 
@@ -75,5 +77,5 @@ pub use spawner::{Spawner, TaskReport};
 pub use stream::{Mode, Opener, PayloadCap, StreamKind, StreamSpec};
 #[cfg(feature = "simulation")]
 pub use tongue::{Spoken, Tongue};
-pub use transport::{AddPeerError, Transport, TransportHandle, WeakTransportHandle};
+pub use transport::{AddPeerError, Stopped, Transport, TransportHandle, WeakTransportHandle};
 pub use wire::Frame;

@@ -29,11 +29,17 @@ pub struct Transport;
 
 impl Transport {
     /// Binds the address and starts the node's transport. Every task is spawned through `spawner`; the pool is a critical
-    /// one. Must be called inside a tokio runtime.
+    /// one: if it panics, [`Spawner::failed`] names it, connections are closed, and the handle answers as one of a transport
+    /// that has stopped, but for [`peers`](TransportHandle::peers) and what else is read without asking the pool: that stays
+    /// as it was last.
     ///
     /// # Errors
     ///
     /// [`BindError`] names the address and the remedy. Nothing is left running.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its io and its time enabled.
     pub async fn start(
         config: TransportConfig,
         identity: Identity,
@@ -88,8 +94,16 @@ struct Inner {
     snapshot: Snapshot,
 }
 
-/// Talks to a running transport. Clones are the same; when the last one is dropped, the transport stops.
+/// Talks to a running transport. Clones are the same; when the last one is dropped, the transport stops, as if by
+/// [`shutdown`](Self::shutdown) with a grace of two seconds for sessions that nobody waits for.
+///
+/// What the pool is told by [`add_peer`](Self::add_peer), [`add_trusted_peer`](Self::add_trusted_peer),
+/// [`remove_peer`](Self::remove_peer), [`dial`](Self::dial), [`close`](Self::close) and
+/// [`close_connection`](Self::close_connection) is carried out in the order in which it was told. These return once the
+/// order is queued, not carried out: what becomes of it is a [`PeerEvent`](crate::PeerEvent), and a transport that stops
+/// before its turn leaves it. Dropped before they return, nothing has happened and nothing will.
 #[derive(Clone)]
+#[must_use = "the transport stops when the last handle is dropped"]
 pub struct TransportHandle(Arc<Inner>);
 
 impl fmt::Debug for TransportHandle {
@@ -119,6 +133,11 @@ impl WeakTransportHandle {
     }
 }
 
+/// There is nobody left to carry an order out, or to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the transport has stopped")]
+pub struct Stopped;
+
 /// A peer that cannot be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddPeerError {
@@ -143,7 +162,8 @@ impl TransportHandle {
         self.0.local_addr
     }
 
-    /// Our own identity and address, as another node would name us.
+    /// Our own identity and bound address: as another node would name us, if it is an address that others reach. Bound to a
+    /// wildcard it is `ID@0.0.0.0:PORT`, which names nobody: put an address of this machine in its place.
     #[must_use]
     pub fn local_peer(&self) -> PeerAddr {
         PeerAddr { id: self.0.local_id, addr: self.0.local_addr }
@@ -181,14 +201,15 @@ impl TransportHandle {
         self.0.snapshot.records(id).iter().map(|record| record.flight()).collect()
     }
 
-    /// What happens to connections from now on.
+    /// What happens to connections from now on. Subscribe first and read [`peers`](Self::peers) then, so that nobody comes
+    /// or goes unseen in between; who comes just then is seen twice.
     #[must_use]
     pub fn events(&self) -> PeerEvents {
         PeerEvents(self.0.events.upgrade().map(|events| events.subscribe()))
     }
 
     /// Names a peer: it is dialled, and dialled again for ever, with pauses of 1 s to 30 s. A peer that is connected
-    /// already is waited for.
+    /// already is waited for. Returns once that is queued ([`TransportHandle`]).
     ///
     /// # Errors
     ///
@@ -210,18 +231,23 @@ impl TransportHandle {
         if peer.id == self.0.local_id {
             return Err(AddPeerError::Ourselves(peer.id));
         }
-        self.0.commands.send(Command::Add { peer, is_trusted }).await.map_err(|_| AddPeerError::Stopped)
+        self.order(Command::Add { peer, is_trusted }).await.map_err(|Stopped| AddPeerError::Stopped)
     }
 
     /// The peer is a stranger again: it is not dialled any more, and no longer trusted. A connection that stands is left
-    /// alone.
-    pub async fn remove_peer(&self, id: PeerId) {
-        drop(self.0.commands.send(Command::Remove(id)).await);
+    /// alone. Returns once that is queued ([`TransportHandle`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn remove_peer(&self, id: PeerId) -> Result<(), Stopped> {
+        self.order(Command::Remove(id)).await
     }
 
     /// Dials a peer once, and never again by itself. The outcome is a [`PeerEvent`](crate::PeerEvent): `Connected`, or
     /// `DialFailed`, at once with [`CloseReason::Full`](crate::CloseReason::Full) when every place for outbound peers is
     /// taken and with [`CloseReason::Duplicate`](crate::CloseReason::Duplicate) when the peer is connected or being dialled.
+    /// Returns once that is queued ([`TransportHandle`]).
     ///
     /// # Errors
     ///
@@ -230,7 +256,7 @@ impl TransportHandle {
         if peer.id == self.0.local_id {
             return Err(AddPeerError::Ourselves(peer.id));
         }
-        self.0.commands.send(Command::DialOnce(peer)).await.map_err(|_| AddPeerError::Stopped)
+        self.order(Command::DialOnce(peer)).await.map_err(|Stopped| AddPeerError::Stopped)
     }
 
     /// A handle that does not keep the transport running.
@@ -239,21 +265,36 @@ impl TransportHandle {
         WeakTransportHandle(Arc::downgrade(&self.0))
     }
 
-    /// Closes the connection with this peer, if there is one. A named peer is dialled again after its pause.
-    pub async fn close(&self, id: PeerId) {
-        drop(self.0.commands.send(Command::Close(id)).await);
+    /// Closes the connection with this peer, if there is one. A named peer is dialled again after its pause. Returns once
+    /// that is queued ([`TransportHandle`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn close(&self, id: PeerId) -> Result<(), Stopped> {
+        self.order(Command::Close(id)).await
     }
 
     /// Closes this connection and no other ([`PeerInfo::connection`]): whoever decides about what a peer did on one
     /// connection does not end the next one, which may count already. Nothing happens if it has ended.
-    pub async fn close_connection(&self, connection: Fence) {
-        drop(self.0.commands.send(Command::CloseConnection(connection)).await);
+    /// Returns once that is queued ([`TransportHandle`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn close_connection(&self, connection: Fence) -> Result<(), Stopped> {
+        self.order(Command::CloseConnection(connection)).await
+    }
+
+    async fn order(&self, command: Command) -> Result<(), Stopped> {
+        self.0.commands.send(command).await.map_err(|_| Stopped)
     }
 
     /// Keeps a peer, an address or a neighbourhood out for `lasting`, a year at most: what stands is closed, dials are
     /// given up, and attempts to connect are dropped without an answer, or closed with code 0 where only the identity is
     /// banned. Trusted peers are let through. `evidence` is for whoever reads [`bans`](Self::bans). Bans do not outlive the
-    /// transport.
+    /// transport. When it returns, the ban holds, and the connections that it closed are gone from [`peers`](Self::peers);
+    /// dropped before, it may hold or not.
     ///
     /// # Errors
     ///
@@ -261,17 +302,25 @@ impl TransportHandle {
     pub async fn ban(&self, target: BanTarget, lasting: Duration, evidence: &str) -> Result<(), BanError> {
         let evidence = evidence.to_owned();
         let ask = |done| DoorCommand::Ban { target, lasting, evidence, done };
-        self.ask_door(ask).await.unwrap_or(Err(BanError::Stopped))
+        self.ask_door(ask).await.unwrap_or_else(|Stopped| Err(BanError::Stopped))
     }
 
-    /// Lifts a ban or a cooldown. `false` if there was none.
-    pub async fn unban(&self, target: BanTarget) -> bool {
-        self.ask_door(|done| DoorCommand::Unban { target, done }).await.unwrap_or_default()
+    /// Lifts a ban or a cooldown. `false` if there was none. Dropped before it returns, it may be lifted or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn unban(&self, target: BanTarget) -> Result<bool, Stopped> {
+        self.ask_door(|done| DoorCommand::Unban { target, done }).await
     }
 
-    /// Every ban and cooldown in force, by target.
-    pub async fn bans(&self) -> Vec<Ban> {
-        self.ask_door(DoorCommand::Bans).await.unwrap_or_default()
+    /// Every ban and cooldown in force, by target. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn bans(&self) -> Result<Vec<Ban>, Stopped> {
+        self.ask_door(DoorCommand::Bans).await
     }
 
     /// Says that a connected peer was of use just now: when places are short, others make room first
@@ -285,16 +334,17 @@ impl TransportHandle {
     /// Who has a place, counted anew; `None` once the transport has stopped.
     #[cfg(feature = "simulation")]
     pub async fn admission(&self) -> Option<crate::AdmissionProbe> {
-        self.ask_door(DoorCommand::Probe).await
+        self.ask_door(DoorCommand::Probe).await.ok()
     }
 
-    async fn ask_door<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> DoorCommand) -> Option<T> {
+    async fn ask_door<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> DoorCommand) -> Result<T, Stopped> {
         let (done, answer) = oneshot::channel();
-        self.0.commands.send(Command::Door(ask(done))).await.ok()?;
-        answer.await.ok()
+        self.order(Command::Door(ask(done))).await?;
+        answer.await.map_err(|_| Stopped)
     }
 
-    /// Sends one request on a stream of its own (wire 4.5). `deadline` covers the whole exchange.
+    /// Sends one request on a stream of its own (wire 4.5). `deadline` covers the whole exchange; a day at most.
+    /// Dropped, and so is the [`Response`], the exchange is given up.
     ///
     /// # Errors
     ///
@@ -311,10 +361,13 @@ impl TransportHandle {
     }
 
     /// Closes every connection, waits `grace` at most for sessions to end, drops those that ignore their cancel where they
-    /// wait, and lets peers hear it. It takes at most a second and a half longer than the grace. Idempotent.
+    /// wait, and lets peers hear it. It takes at most a second and a half longer than the grace, which is a day at most.
+    ///
+    /// Once begun it goes on, waited for or not. A second call waits for the same end, and its grace is ignored; after the
+    /// end it returns at once.
     pub async fn shutdown(&self, grace: Duration) {
         let (done, finished) = oneshot::channel();
-        if self.0.commands.send(Command::Shutdown { grace, done }).await.is_ok() {
+        if self.order(Command::Shutdown { grace, done }).await.is_ok() {
             // An error says that the pool has ended already.
             drop(finished.await);
         }

@@ -6,7 +6,7 @@ mod common;
 use common::{net::Net, *};
 use std::{net::SocketAddr, time::Duration};
 use zakura_transport::{
-    BanError, BanReason, BanTarget, CloseReason, Exit, GroupCaps, Netgroup, PeerEvent, Role, Service,
+    BanError, BanReason, BanTarget, CloseReason, Exit, GroupCaps, Netgroup, PeerEvent, PeerId, Role, Service,
     TransportConfig, Violation,
 };
 
@@ -44,6 +44,14 @@ async fn meets(from: &mut Node, to: &Node) -> Result<(), CloseReason> {
     }
 }
 
+/// Whom a node says next that it did not let in, and why.
+async fn turned_away(node: &mut Node) -> (PeerId, CloseReason) {
+    match node.event().await {
+        PeerEvent::Refused { peer, reason, .. } => (peer, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
 const CLOSED: CloseReason = CloseReason::Remote { code: 0, reason: String::new() };
 
 #[tokio::test(start_paused = true)]
@@ -57,16 +65,18 @@ async fn a_banned_identity_is_closed_refused_not_dialled_and_readmitted() {
     assert_eq!(peer.disconnected().await.1, CLOSED, "what stands is closed");
     assert_eq!(node.disconnected().await.1, CloseReason::Banned);
     assert_eq!(meets(&mut peer, &node).await, Err(CLOSED));
+    assert_eq!(turned_away(&mut node).await, (peer.id(), CloseReason::Banned));
     assert_eq!(meets(&mut node, &peer).await, Err(CloseReason::Banned));
     assert!(node.handle.peers().is_empty());
 
-    let [ban] = node.handle.bans().await.try_into().unwrap();
+    let [ban] = node.handle.bans().await.unwrap().try_into().unwrap();
     assert_eq!(
         (ban.target, ban.reason, ban.evidence.as_str()),
         (target, BanReason::Asked, r"sends\u{7}spam")
     );
     assert!(ban.left <= HOUR && ban.left > HOUR / 2);
-    assert!(node.handle.unban(target).await && !node.handle.unban(target).await);
+    assert_eq!(node.handle.unban(target).await, Ok(true));
+    assert_eq!(node.handle.unban(target).await, Ok(false));
     assert_eq!(meets(&mut peer, &node).await, Ok(()));
     node.stop().await;
     peer.stop().await;
@@ -99,7 +109,8 @@ async fn a_banned_address_hears_nothing_and_its_neighbours_do() {
     node.handle.ban(whole, HOUR, "").await.unwrap();
     assert_eq!(neighbour.disconnected().await.1, CLOSED);
     assert_eq!(meets(&mut neighbour, &node).await, Err(CloseReason::Timeout));
-    assert!(node.handle.unban(target).await && node.handle.unban(whole).await);
+    assert_eq!(node.handle.unban(target).await, Ok(true));
+    assert_eq!(node.handle.unban(whole).await, Ok(true));
     assert_eq!(meets(&mut peer, &node).await, Ok(()));
     node.stop().await;
     peer.stop().await;
@@ -127,7 +138,7 @@ async fn a_trusted_peer_is_never_banned_and_a_named_one_is() {
     named.disconnected().await;
     let unheard = tokio::time::timeout(Duration::from_secs(100), named.events.recv()).await;
     assert!(unheard.is_err(), "the other is not even dialled");
-    node.handle.close(id).await;
+    node.handle.close(id).await.unwrap();
     assert_eq!(node.connected().await.id, id, "it is dialled again");
     node.stop().await;
     trusted.stop().await;
@@ -158,7 +169,7 @@ async fn provably_wrong_content_cools_its_sender_and_its_neighbourhood_down_and_
     assert_eq!(meets(&mut liar, &node).await, Err(CloseReason::Timeout));
     assert_eq!(meets(&mut neighbour, &node).await, Err(CloseReason::Timeout), "the operator's next key");
     assert_eq!(meets(&mut other, &node).await, Ok(()));
-    let bans = node.handle.bans().await;
+    let bans = node.handle.bans().await.unwrap();
     assert_eq!(bans.len(), 2);
     for ban in bans {
         assert_eq!(
@@ -185,6 +196,7 @@ async fn a_node_for_named_peers_meets_nobody_else() {
     let mut stranger = echo(&net, 2, 2).await;
     let named = echo(&net, 3, 3).await;
     assert_eq!(meets(&mut stranger, &node).await, Err(CLOSED));
+    assert_eq!(turned_away(&mut node).await, (stranger.id(), CloseReason::NotNamed));
     assert_eq!(meets(&mut node, &stranger).await, Err(CloseReason::NotNamed));
     node.handle.add_peer(named.handle.local_peer()).await.unwrap();
     assert_eq!(node.connected().await.role, Role::ConnectOnly);

@@ -91,7 +91,7 @@ async fn named_peers_make_room_for_nobody_until_they_are_strangers_again() {
         node.handle.add_peer(peer.handle.local_peer()).await.unwrap();
     }
     // Behind the names in the queue of commands.
-    assert!(node.handle.bans().await.is_empty());
+    assert!(node.handle.bans().await.unwrap().is_empty());
     assert!(node.handle.peers().iter().all(|peer| peer.role == Role::Static));
     tokio::time::sleep(A_WHILE).await;
     let mut newcomer = start_in(&net, 6, 20, 112).await;
@@ -99,7 +99,7 @@ async fn named_peers_make_room_for_nobody_until_they_are_strangers_again() {
     assert_eq!(newcomer.disconnected().await.1, REFUSED());
     assert_eq!(ids(&node).len(), 3);
     for peer in &all[1..] {
-        node.handle.remove_peer(peer.id()).await;
+        node.handle.remove_peer(peer.id()).await.unwrap();
     }
     newcomer.handle.dial(node.handle.local_peer()).await.unwrap();
     assert_eq!(all[2].disconnected().await.1, REFUSED(), "the younger one of two strangers");

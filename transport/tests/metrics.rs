@@ -13,10 +13,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::watch;
 use zakura_transport::{
-    CloseReason,
+    BanTarget, CloseReason, PeerEvent,
     observe::metrics::{Kind, METRICS, Values},
 };
 
@@ -122,6 +123,7 @@ async fn counters_move_and_say_nothing_that_is_not_in_the_table() {
     b.connected().await;
     assert_eq!(ear.sum("connections", ("direction", "outbound")), 1);
     hostile(&mut b).await;
+    unwelcome(&mut b).await;
     a.stop().await;
     b.stop().await;
     assert_eq!(ear.sum("frames", ("way", "out")), 6, "three words, and as many echoes");
@@ -131,6 +133,7 @@ async fn counters_move_and_say_nothing_that_is_not_in_the_table() {
     assert_eq!(ear.sum("connections", ("direction", "inbound")), 0);
     assert_eq!(ear.sum("connections", ("direction", "outbound")), 0);
     assert_eq!(ear.sum("connections.closed", ("class", "violation")), 1);
+    assert_eq!(ear.sum("admissions.failed", ("class", "banned")), 1);
     assert_eq!(ear.sum("violations", ("class", "malformed")), 1);
     assert_eq!(ear.sum("frames.refused", ("stream", "news")), 1);
     assert_eq!(ear.sum("streams.refused", ("code", "unknown_stream")), 1);
@@ -138,6 +141,16 @@ async fn counters_move_and_say_nothing_that_is_not_in_the_table() {
     assert_eq!(ear.sum("sessions.begun", ("opened_by", "peer")), 2);
     assert_eq!(ear.sum("sessions.over", ("exit", "violation")), 1);
     every_series_is_in_the_table(&ear);
+}
+
+/// A peer that is banned, and comes.
+async fn unwelcome(node: &mut Node) {
+    let peer = raw::raw_id(4);
+    node.handle.ban(BanTarget::Peer(peer), Duration::from_secs(60), "").await.unwrap();
+    let endpoint = raw::endpoint(4);
+    let connection = raw::meet(&endpoint, 4, node.handle.local_addr(), paced()).await;
+    while !matches!(node.event().await, PeerEvent::Refused { reason: CloseReason::Banned, .. }) {}
+    drop(connection);
 }
 
 /// A peer that opens a stream of an unknown version, and then says a frame that is too large.

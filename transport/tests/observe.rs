@@ -108,7 +108,7 @@ async fn the_recorder_tells_a_streams_life() {
             FlightEvent::StreamRetired { stream: "news", end: StreamEnd::Closed },
         ]
     );
-    a.handle.close(b.id()).await;
+    a.handle.close(b.id()).await.unwrap();
     let over = until(|| a.handle.flight(b.id()).filter(|flight| flight.over.is_some())).await;
     assert_eq!(over.over, Some(CloseReason::Local));
     assert!(events(&over).contains(&FlightEvent::CloseSent { code: 0, reason: "" }));

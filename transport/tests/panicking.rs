@@ -274,7 +274,7 @@ async fn a_service_may_panic_with_anything_and_costs_its_connections() {
         assert!(matches!(reason, CloseReason::Panicked { stream: "mined", .. }), "{reason}");
         let seen = b.disconnected().await.1;
         assert!(matches!(seen, CloseReason::Remote { code: 0, .. } | CloseReason::Reset), "{seen}");
-        a.handle.remove_peer(b.id()).await;
+        a.handle.remove_peer(b.id()).await.unwrap();
     }
     let mut failed = tokio_test::task::spawn(a.spawner.failed());
     tokio_test::assert_pending!(failed.poll());

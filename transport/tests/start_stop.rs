@@ -5,7 +5,8 @@ use common::{raw::*, *};
 use std::time::Duration;
 use tokio::time::Instant;
 use zakura_transport::{
-    AddPeerError, BindError, PeerAddr, PeerEventsError, Registry, Spawner, Transport, TransportConfig,
+    AddPeerError, BanTarget, BindError, Fence, PeerAddr, PeerEventsError, Registry, Spawner, Stopped,
+    Transport, TransportConfig,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +46,11 @@ async fn shutdown_in_the_middle_of_everything_leaves_no_task() {
     assert_eq!(spawner.live(), []);
     assert!(handle.peers().is_empty());
     assert_eq!(handle.add_peer(void).await, Err(AddPeerError::Stopped));
+    assert_eq!(handle.remove_peer(void.id).await, Err(Stopped));
+    assert_eq!(handle.close(void.id).await, Err(Stopped));
+    assert_eq!(handle.close_connection(Fence::mint()).await, Err(Stopped));
+    assert_eq!(handle.unban(BanTarget::Peer(void.id)).await, Err(Stopped));
+    assert_eq!(handle.bans().await, Err(Stopped));
     handle.shutdown(Duration::from_secs(1)).await;
     assert_eq!(within(handle.events().recv()).await, Err(PeerEventsError::Closed));
     while within(events.recv()).await.is_ok() {}
@@ -84,12 +90,12 @@ async fn a_close_from_here_is_ours_and_a_named_peer_comes_back() {
     let b = start(2, Echo(vec![news()])).await;
     a.dial(&b).await;
     let first = a.connected().await;
-    a.handle.close(b.id()).await;
+    a.handle.close(b.id()).await.unwrap();
     assert_eq!(a.disconnected().await, (first, zakura_transport::CloseReason::Local));
     let second = a.connected().await;
     assert_eq!(second.id, b.id());
-    a.handle.remove_peer(b.id()).await;
-    a.handle.close(b.id()).await;
+    a.handle.remove_peer(b.id()).await.unwrap();
+    a.handle.close(b.id()).await.unwrap();
     a.disconnected().await;
     a.stop().await;
     b.stop().await;

@@ -21,7 +21,7 @@ async fn wrong_names_for_an_honest_address_do_not_keep_its_owner_waiting() {
         node.handle.dial(PeerAddr { id: raw_id(seed), addr }).await.unwrap();
         assert_eq!(node.dial_failed().await, CloseReason::WrongIdentity);
     }
-    assert_eq!(node.handle.bans().await, []);
+    assert_eq!(node.handle.bans().await, Ok(vec![]));
     node.handle.dial(honest.handle.local_peer()).await.unwrap();
     match node.event().await {
         PeerEvent::Connected(peer) => assert_eq!(peer.id, honest.id(), "at the first dial"),

@@ -161,7 +161,7 @@ async fn a_routine_that_ignores_its_cancel_is_dropped_after_its_connection() {
     let connection = meet(&raw, 9, node.handle.local_addr(), paced()).await;
     let _stream = open(&connection, &words("deaf")).await;
     within(told.recv()).await.unwrap();
-    node.handle.close(raw_id(9)).await;
+    node.handle.close(raw_id(9)).await.unwrap();
     assert_eq!(within(queue.wait(&any())).await.first(), Some(1));
     node.stop().await;
 }

@@ -18,7 +18,7 @@ use zakura_discovery::{Discovery, DiscoveryHandle};
 use zakura_header_sync::{HeaderSync, HeaderSyncHandle, chain::BlockHash, ports::HeaderChain};
 use zakura_transport::{
     AddPeerError, Ban, BanError, BanTarget, BindError, Cancel, Identity, PeerAddr, PeerEvents, PeerId,
-    PeerInfo, Registry, RegistryError, Service, Spawner, TransportHandle,
+    PeerInfo, Registry, RegistryError, Service, Spawner, Stopped, TransportHandle,
     lifecycle::{DuplicateName, LAST_WAIT, Lifecycle, Running, ServiceFailure, StartError, StopLimits, Why},
     observe::{ConnectionSnapshot, Flight},
 };
@@ -459,19 +459,31 @@ impl NodeHandle {
     }
 
     /// Lifts a ban or a cooldown. `false` if there was none.
-    pub async fn unban(&self, target: BanTarget) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn unban(&self, target: BanTarget) -> Result<bool, Stopped> {
         self.transport.unban(target).await
     }
 
     /// Every ban and cooldown in force.
-    pub async fn bans(&self) -> Vec<Ban> {
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn bans(&self) -> Result<Vec<Ban>, Stopped> {
         self.transport.bans().await
     }
 
     /// Does not dial this peer any more, and closes the connection with it.
-    pub async fn remove_peer(&self, id: PeerId) {
-        self.transport.remove_peer(id).await;
-        self.transport.close(id).await;
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`].
+    pub async fn remove_peer(&self, id: PeerId) -> Result<(), Stopped> {
+        self.transport.remove_peer(id).await?;
+        self.transport.close(id).await
     }
 
     /// Header sync: the selected chain, targets, what each peer delivered.

@@ -100,7 +100,7 @@ impl Actor {
             match order {
                 // An error says that the transport has stopped, and we are about to. Its pool never waits for us.
                 Order::Dial(peer) => drop(transport.dial(peer).await),
-                Order::Close(peer) => transport.close(peer).await,
+                Order::Close(connection) => drop(transport.close_connection(connection).await),
             }
         }
     }

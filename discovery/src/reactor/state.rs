@@ -27,8 +27,8 @@ const CLOCK_DRIFT: Duration = Duration::from_secs(2);
 pub(crate) enum Order {
     /// Dial this peer once.
     Dial(PeerAddr),
-    /// Close the connection with this peer: nothing runs on it any more.
-    Close(PeerId),
+    /// Close this connection: nothing runs on it any more. The peer's next one, if there is one, is not meant.
+    Close(Fence),
 }
 
 /// What was read of the world for this moment.
@@ -46,6 +46,7 @@ pub(crate) struct Look {
 #[derive(Debug)]
 struct Session {
     peer: PeerId,
+    connection: Fence,
     mailbox: Mailbox<Input>,
 }
 
@@ -214,7 +215,8 @@ impl State {
             self.on_joined(now, session, peer, mailbox);
             return;
         }
-        let Some(peer) = self.sessions.get(&session).map(|session| session.peer) else { return };
+        let of = self.sessions.get(&session).map(|session| (session.peer, session.connection));
+        let Some((peer, connection)) = of else { return };
         match news {
             News::Joined { .. } => {}
             News::Met(signed) => self.merge(now, peer, signed),
@@ -229,16 +231,16 @@ impl State {
                 let reopen = self.census.missed(peer);
                 self.post(session, Input::Leave { reopen });
             }
-            News::Finished => self.orders.push(Order::Close(peer)),
+            News::Finished => self.orders.push(Order::Close(connection)),
             News::Left => drop(self.sessions.remove(&session)),
         }
     }
 
     fn on_joined(&mut self, now: Instant, session: Fence, info: PeerInfo, mailbox: Mailbox<Input>) {
-        let peer = info.id;
+        let (peer, connection) = (info.id, info.connection);
         self.on_connected(now, info);
         let is_welcome = self.census.may_open(now, peer);
-        self.sessions.insert(session, Session { peer, mailbox });
+        self.sessions.insert(session, Session { peer, connection, mailbox });
         if !is_welcome {
             self.post(session, Input::Leave { reopen: false });
         }
@@ -340,7 +342,7 @@ mod tests {
         now: Instant,
         standing: Vec<PeerInfo>,
         dialled: Vec<(u64, PeerAddr)>,
-        closed: Vec<PeerId>,
+        closed: Vec<Fence>,
         dead: bool,
     }
 
@@ -410,7 +412,7 @@ mod tests {
                                 self.state.on_peer_event(self.now, failed);
                             }
                         }
-                        Order::Close(peer) => self.closed.push(peer),
+                        Order::Close(connection) => self.closed.push(connection),
                     }
                 }
             }
@@ -611,8 +613,10 @@ mod tests {
         world.says(session, News::Asked(asked));
         let Some(Input::Disclose(records)) = read(&mut inlet) else { panic!("an answer") };
         assert_eq!(records.len(), 2);
+        let connection = world.standing.last().unwrap().connection;
+        let _next = world.meets(1);
         world.says(session, News::Finished);
-        assert_eq!(world.closed, [id(1)]);
+        assert_eq!(world.closed, [connection], "and not the one that has come in its place");
         assert_eq!(world.dialled, [], "no outbound peers are wanted");
     }
 

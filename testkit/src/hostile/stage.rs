@@ -67,7 +67,7 @@ async fn suffer(act: &Act, node: &Member, verdict: &mut Verdict) -> Result<(), T
     // While the others were served, nothing else came of it; and when all have left, nothing is left of them.
     witness.never_before_leaving(act.expected, hostile)?;
     blames_nobody_else(act.expected, node, hostile)?;
-    node.handle.remove_peer(hostile).await;
+    node.handle.remove_peer(hostile).await.map_err(Trouble::of)?;
     raw.leave().await;
     bystander.leave().await;
     drop(ending);
@@ -172,9 +172,7 @@ fn ended(event: &PeerEvent, id: PeerId) -> Option<CloseReason> {
     match event {
         PeerEvent::Disconnected { peer, reason } if peer.id == id => Some(reason.clone()),
         PeerEvent::DialFailed { peer, reason } if peer.id == id => Some(reason.clone()),
-        PeerEvent::Refused { peer, reason, .. } if *peer == id => {
-            Some(CloseReason::HandshakeRefused(reason.clone()))
-        }
+        PeerEvent::Refused { peer, reason, .. } if *peer == id => Some(reason.clone()),
         PeerEvent::Connected(_)
         | PeerEvent::Disconnected { .. }
         | PeerEvent::DialFailed { .. }

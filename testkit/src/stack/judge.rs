@@ -132,7 +132,10 @@ impl Judge {
             Ok(PeerEvent::DialFailed { peer, reason }) => self.not_reached(at, node, peer.id, &reason),
             Ok(PeerEvent::Refused { peer, reason, .. }) => {
                 self.count(format!("refused: {reason}"));
-                self.no_honest_peer_is_refused(at, node, peer, &reason.to_string());
+                // No place, or another connection that counts, is no verdict on the peer.
+                if let CloseReason::HandshakeRefused(refusal) = reason {
+                    self.no_honest_peer_is_refused(at, node, peer, &refusal.to_string());
+                }
             }
             Err(missed) => {
                 self.breach("the judge hears everything", at, format!("{missed} events of {node}"))

@@ -242,8 +242,20 @@ impl Pool {
         };
         self.roster.door.leave(place, how, now());
         match outcome {
-            TaskEnd::Finished(Ok(met)) => drop(self.register(met, Direction::Inbound)),
-            TaskEnd::Finished(Err(missed)) => self.refused(from, missed),
+            TaskEnd::Finished(Ok(met)) => {
+                let peer = met.link.peer();
+                if let Err(reason) = self.register(met, Direction::Inbound) {
+                    not_let_in(from, &reason);
+                    self.tell(PeerEvent::Refused { peer, addr: from, reason });
+                }
+            }
+            TaskEnd::Finished(Err(Missed { peer, reason })) => {
+                not_let_in(from, &reason);
+                // Whoever fell silent or hung up was not refused.
+                if let (Some(peer), CloseReason::HandshakeRefused(_)) = (peer, &reason) {
+                    self.tell(PeerEvent::Refused { peer, addr: from, reason });
+                }
+            }
             TaskEnd::Panicked(message) => {
                 let panic = Text::of(&message);
                 rationed!(error, target::PEER, %panic, "an admission panicked");
@@ -357,14 +369,6 @@ impl Pool {
         }
     }
 
-    fn refused(&self, addr: SocketAddr, missed: Missed) {
-        tracing::debug!(target: target::PEER, %addr, reason = %missed.reason, "admission failed");
-        metrics::admission_failed(&missed.reason);
-        if let (Some(peer), CloseReason::HandshakeRefused(reason)) = (missed.peer, missed.reason) {
-            self.tell(PeerEvent::Refused { peer, addr, reason });
-        }
-    }
-
     fn tell(&self, event: PeerEvent) {
         // Nobody may be listening.
         drop(self.events.send(event));
@@ -413,6 +417,11 @@ impl Pool {
             endpoint.halt(LINGER).await;
         }
     }
+}
+
+fn not_let_in(addr: SocketAddr, reason: &CloseReason) {
+    tracing::debug!(target: target::PEER, %addr, %reason, "admission failed");
+    metrics::admission_failed(reason);
 }
 
 fn now() -> std::time::Instant {

@@ -1,16 +1,18 @@
 //! What the pool tells whoever listens.
 
-use crate::{CloseReason, PeerAddr, PeerId, PeerInfo, Refusal};
+use crate::{CloseReason, PeerAddr, PeerId, PeerInfo};
 use std::net::SocketAddr;
 use tokio::sync::broadcast;
 
 /// Something happened to a connection. Every `Connected` is followed by exactly one `Disconnected` of the same
-/// generation.
+/// generation, and comes after the `Disconnected` of the peer's connection before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerEvent {
     /// A connection was registered.
     Connected(PeerInfo),
-    /// A registered connection is gone.
+    /// A registered connection is gone. Its sessions are asked to end and have five seconds: meanwhile they may run beside
+    /// those of the peer's next connection. Key what belongs to a session by [`Session::generation`](crate::Session),
+    /// not by peer.
     Disconnected {
         /// The connection.
         peer: PeerInfo,
@@ -24,14 +26,16 @@ pub enum PeerEvent {
         /// Why it failed.
         reason: CloseReason,
     },
-    /// We refused a peer that dialled us.
+    /// A peer that dialled us has proved its identity and was not let in: its handshake was refused
+    /// ([`CloseReason::HandshakeRefused`]), or its connection has no place here (`Full`, `TooOften`, `Banned`, `NotNamed`,
+    /// `Duplicate`). A peer can bring this about as often as it is let through to a handshake.
     Refused {
         /// The identity that it proved.
         peer: PeerId,
         /// Where it came from.
         addr: SocketAddr,
-        /// Our verdict on its handshake.
-        reason: Refusal,
+        /// Our verdict.
+        reason: CloseReason,
     },
 }
 
@@ -55,7 +59,8 @@ impl PeerEvents {
     ///
     /// # Errors
     ///
-    /// [`PeerEventsError`]; after `Missed` the next event is the oldest one kept.
+    /// [`PeerEventsError`]; after `Missed` the next event is the oldest one kept. `Missed` is not the end: a loop of
+    /// `while let Ok(..)` ends with the first burst that it was too slow for.
     pub async fn recv(&mut self) -> Result<PeerEvent, PeerEventsError> {
         let Some(events) = &mut self.0 else { return Err(PeerEventsError::Closed) };
         events.recv().await.map_err(|error| match error {

@@ -216,7 +216,7 @@ impl Node {
     /// The next event, which must be a refusal.
     pub async fn refused(&mut self) -> Refusal {
         match self.event().await {
-            PeerEvent::Refused { reason, .. } => reason,
+            PeerEvent::Refused { reason: CloseReason::HandshakeRefused(refusal), .. } => refusal,
             other => panic!("nobody was refused: {other:?}"),
         }
     }

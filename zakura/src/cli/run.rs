@@ -10,7 +10,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 use zakura_block_sync::{Commits, CommitsError, ports::BlockStore};
 use zakura_header_sync::chain::BlockHash;
-use zakura_transport::{AddPeerError, BindError, Identity, PeerEvent, PeerEvents, PeerEventsError, PeerId};
+use zakura_transport::{
+    AddPeerError, BindError, CloseReason, Identity, PeerEvent, PeerEvents, PeerEventsError, PeerId,
+};
 
 use super::{Bar, Edge, Failure, Tip, args::RunArgs, unreachable::Unreachable};
 use crate::{
@@ -182,8 +184,10 @@ fn tell(bar: &Bar, event: &PeerEvent, unreachable: &mut Unreachable) {
                 bar.say(&line);
             }
         }
-        PeerEvent::Refused { peer, addr, reason } => {
-            bar.say(&format!("refused {} at {addr}: {reason}", peer.short()));
+        PeerEvent::Refused { peer, addr, reason: CloseReason::HandshakeRefused(refusal) } => {
+            bar.say(&format!("refused {} at {addr}: {refusal}", peer.short()));
         }
+        // There was no place for it: on a busy node that is every other moment.
+        PeerEvent::Refused { .. } => {}
     }
 }
