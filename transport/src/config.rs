@@ -3,7 +3,8 @@
 use crate::{Bandwidth, DatagramSocket, Entropy, GroupCaps};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-/// The transport's settings. [`TransportConfig::new`] gives the recommended ones.
+/// The transport's settings. [`TransportConfig::new`] gives the recommended ones: begin from there, with
+/// `..TransportConfig::new(..)`, for the crate's features add fields.
 #[derive(Debug, Clone)]
 pub struct TransportConfig {
     /// The UDP address to bind; port 0 takes any free one. Existing nodes remember a peer's address for seconds: keep

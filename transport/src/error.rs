@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr};
 
 /// The transport could not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BindError {
     /// The port belongs to somebody else.
     #[error(
@@ -37,6 +38,7 @@ impl BindError {
 
 /// Why a connection ended, or a dial gave none: the first cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// The peer's provable fault.
     #[error("the peer broke a rule on {stream}: {violation}")]
@@ -102,7 +104,7 @@ pub enum CloseReason {
     #[error("the agreed limits are too small for the agreed streams")]
     LimitsTooSmall,
     /// Another identity answered than was dialled.
-    #[error("another identity answers at this address: check the peer's id with `zakura id` on that node")]
+    #[error("another identity answers at this address: check the peer's id on that node")]
     WrongIdentity,
     /// The dial never left this machine.
     #[error("cannot dial: {0}")]
@@ -138,6 +140,7 @@ fn remote_hint(code: u64, reason: &str) -> &'static str {
 
 /// Why a request got no (further) answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// No connection with that peer.
     #[error("the peer is not connected")]

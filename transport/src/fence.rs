@@ -21,6 +21,12 @@ impl Fence {
         // 2^64 mints at one a nanosecond take 584 years; wrapping to zero cannot be reached.
         NonZeroU64::new(id).map_or(Self(NonZeroU64::MAX), Self)
     }
+
+    /// The generation as a number: what joins log lines, flights and an embedder's own records.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
 }
 
 impl fmt::Debug for Fence {

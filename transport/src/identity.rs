@@ -43,6 +43,7 @@ impl fmt::Debug for Identity {
 
 /// An identity that could not be made, read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// The operating system gave no randomness, or the key library refused the seed.
     #[error("no new identity: {0}")]

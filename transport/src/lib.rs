@@ -12,6 +12,19 @@
 //! [`PeerEvent::Disconnected`], beside those of the next: key what you hold by [`Session::generation`], not by peer.
 //! The module [`routine`] holds the kit a service is built from: [`routine::Machine`] and [`routine::drive()`], the
 //! [`routine::RangeQueue`], budgets and the work pool.
+//!
+//! # What may grow
+//!
+//! What only this crate builds, and will grow, is `#[non_exhaustive]`: errors, reasons, events, reports, snapshots, sessions.
+//! What embedders write ([`StreamSpec`], [`PeerInfo`], [`Frame`] and their like) and rules that are closed ([`Exit`],
+//! [`Mode`], [`Direction`] and their like) are not: a field or a case more is a breaking release.
+//!
+//! # Features
+//!
+//! - `metrics`: counters and gauges through the facade of that name ([`observe::metrics`]).
+//! - `qlog`: QUIC's own trace of each connection, in files ([`TransportConfig`]).
+//! - `simulation`: seeded randomness and planted panics, for tests; never in a product.
+//! - `shuttle`: locks and atomics under a scheduler that tries interleavings, for this crate's own tests.
 
 #[cfg(panic = "abort")]
 compile_error!("supervised routines turn panics into values and need panic = \"unwind\"");

@@ -44,7 +44,7 @@ impl fmt::Debug for PeerId {
 
 /// A text that is no peer identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("peer id {text:?} is not 64 hexadecimal digits (`zakura id` prints a node's own)")]
+#[error("peer id {text:?} is not 64 hexadecimal digits")]
 pub struct PeerIdError {
     text: String,
 }
@@ -63,7 +63,7 @@ impl FromStr for PeerId {
 }
 
 /// Where a named peer is expected to be: `HEX@IP:PORT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerAddr {
     /// The identity that must answer there.
     pub id: PeerId,
@@ -81,7 +81,7 @@ impl fmt::Display for PeerAddr {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerAddrError {
     /// There is no `@` between identity and address.
-    #[error("peer {0:?} lacks an '@': write ID@IP:PORT, with the ID that `zakura id` prints on that node")]
+    #[error("peer {0:?} lacks an '@': write ID@IP:PORT, with that node's own ID")]
     NoSeparator(String),
     /// The part before the `@` is no identity.
     #[error(transparent)]

@@ -140,6 +140,7 @@ pub struct Stopped;
 
 /// A peer that cannot be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddPeerError {
     /// The id is our own.
     #[error("peer {0} is this node itself: name another node's id")]

@@ -39,7 +39,7 @@ async fn meets(from: &mut Node, to: &Node) -> Result<(), CloseReason> {
                     Err(_) => return Ok(()),
                 }
             }
-            PeerEvent::Refused { .. } => {}
+            _ => {}
         }
     }
 }

@@ -53,7 +53,8 @@ impl Actor {
                     Ok(event) => self.state.on_peer_event(now(), event),
                     // The scan looks at who is there.
                     Err(PeerEventsError::Missed(_)) => {}
-                    Err(PeerEventsError::Closed) => peer_events = None,
+                    // It is closed: there is no next one.
+                    Err(_) => peer_events = None,
                 },
                 _ = scan.tick() => {
                     let look = self.look();

@@ -161,7 +161,8 @@ impl State {
             PeerEvent::DialFailed { peer, reason } => {
                 self.plan.landed(now, &mut self.book, peer.id, outcome(&reason));
             }
-            PeerEvent::Refused { .. } => return,
+            // Whom we do not let in shows nothing about an address.
+            _ => return,
         }
         self.dial(now);
     }

@@ -173,9 +173,6 @@ fn ended(event: &PeerEvent, id: PeerId) -> Option<CloseReason> {
         PeerEvent::Disconnected { peer, reason } if peer.id == id => Some(reason.clone()),
         PeerEvent::DialFailed { peer, reason } if peer.id == id => Some(reason.clone()),
         PeerEvent::Refused { peer, reason, .. } if *peer == id => Some(reason.clone()),
-        PeerEvent::Connected(_)
-        | PeerEvent::Disconnected { .. }
-        | PeerEvent::DialFailed { .. }
-        | PeerEvent::Refused { .. } => None,
+        _ => None,
     }
 }

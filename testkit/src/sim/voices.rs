@@ -31,7 +31,7 @@ pub(super) fn listen(
             let event = match events.recv().await {
                 Ok(event) => Ok(event),
                 Err(PeerEventsError::Missed(count)) => Err(count),
-                Err(PeerEventsError::Closed) => return,
+                Err(_) => return,
             };
             said.say(Some(node), told(&said, &event));
             if let Some(ear) = &ear {
@@ -58,6 +58,7 @@ fn told(switch: &Switch, event: &Result<PeerEvent, u64>) -> String {
         Ok(PeerEvent::Disconnected { peer, reason }) => format!("lost {}: {reason}", name(peer.addr)),
         Ok(PeerEvent::DialFailed { peer, reason }) => format!("did not reach {}: {reason}", name(peer.addr)),
         Ok(PeerEvent::Refused { addr, reason, .. }) => format!("refused {}: {reason}", name(*addr)),
+        Ok(_) => "another event".into(),
         Err(count) => format!("{count} events were missed"),
     }
 }

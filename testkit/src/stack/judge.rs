@@ -137,6 +137,7 @@ impl Judge {
                     self.no_honest_peer_is_refused(at, node, peer, &refusal.to_string());
                 }
             }
+            Ok(_) => self.count("another event".into()),
             Err(missed) => {
                 self.breach("the judge hears everything", at, format!("{missed} events of {node}"))
             }
@@ -412,5 +413,6 @@ const fn kind(reason: &CloseReason) -> &'static str {
         CloseReason::LimitsTooSmall => "limits too small",
         CloseReason::WrongIdentity => "wrong identity",
         CloseReason::NotDialled(_) => "not dialled",
+        _ => "another reason",
     }
 }

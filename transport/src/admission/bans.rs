@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) const COOLDOWN: Duration = Duration::from_secs(60);
 
 /// Whom a ban keeps out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BanTarget {
     /// One identity, wherever it is.
     Peer(PeerId),
@@ -62,6 +62,7 @@ impl fmt::Display for BanTarget {
 
 /// Why somebody is kept out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BanReason {
     /// The embedder asked for it.
     Asked,
@@ -74,6 +75,7 @@ pub enum BanReason {
 
 /// One ban, as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ban {
     /// Who is kept out.
     pub target: BanTarget,
@@ -87,6 +89,7 @@ pub struct Ban {
 
 /// A ban that does not come to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BanError {
     /// Trusted peers are never banned.
     #[error("peer {0} is trusted: take its trust away first (`remove_peer`)")]

@@ -33,6 +33,7 @@ pub(crate) enum Shortage {
 
 /// Why a handshake was refused: the first rule that failed, in the order of wire 2.7.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// The bytes are no Hello or no Ack of the one control version.
     #[error("malformed handshake: {0}")]

@@ -18,6 +18,7 @@ pub struct Volume {
 
 /// Streams that we reset before anything ran on them (wire 1.5 and 4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Refusals {
     /// Opened faster than 32 a second.
     pub streams_too_fast: u64,
@@ -31,6 +32,7 @@ pub struct Refusals {
 
 /// Where the stream of a kind stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StreamState {
     /// No stream was opened yet: the service has no demand, or the peer is the one to open it.
     Waiting,
@@ -48,6 +50,7 @@ pub enum StreamState {
 
 /// One stream kind of a connection, over all its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StreamSnapshot {
     /// The name that its service declared.
     pub name: &'static str,
@@ -69,6 +72,7 @@ pub struct StreamSnapshot {
 
 /// A connection as it stands. Frames are counted when their stream's task pauses, so the newest may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectionSnapshot {
     /// The peer and its connection.
     pub peer: PeerInfo,

@@ -13,6 +13,7 @@ pub const FLIGHT_EVENTS: usize = 64;
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StreamEnd {
     /// Cleanly, or because we were asked to.
     Closed,
@@ -43,6 +44,7 @@ impl StreamEnd {
 
 /// Something that happened on a connection. `stream` is always a name that a service declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FlightEvent {
     /// The connection was made.
     Connected,
@@ -132,6 +134,7 @@ pub enum FlightEvent {
 
 /// One event, or a run of equal ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FlightRecord {
     /// When it happened first.
     pub at: Instant,
@@ -143,6 +146,7 @@ pub struct FlightRecord {
 
 /// The last events of one connection, oldest first. `Display` prints a line for each; [`Flight::json_lines`] likewise.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Flight {
     /// The connection.
     pub peer: PeerInfo,

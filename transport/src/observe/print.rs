@@ -97,6 +97,7 @@ impl Flight {
                 ("peer", Value::Words(&peer.id.to_string())),
                 ("addr", Value::Words(&peer.addr.to_string())),
                 ("direction", Value::Words(way(peer.direction))),
+                ("connection", Value::Number(peer.connection.get())),
                 ("left_out", Value::Number(self.left_out)),
                 ("over", Value::Flag(self.over.is_some())),
             ],
@@ -201,7 +202,10 @@ mod tests {
     #[test]
     fn a_json_line_names_its_event() {
         let events = vec![FlightEvent::CloseReceived { code: 7, reason: Text::of("\"\n\u{1b}") }];
-        let lines = flight(events).json_lines();
+        let flight = flight(events);
+        let lines = flight.json_lines();
+        let connection = format!(r#","connection":{},"#, flight.peer.connection.get());
+        assert!(lines.lines().next().is_some_and(|line| line.contains(&connection)), "{lines}");
         let expected = r#"{"at_us":0,"event":"close_received","code":7,"reason":"\\\"\\n\\u{1b}","times":1}"#;
         assert_eq!(lines.lines().nth(1), Some(expected));
     }

@@ -7,6 +7,7 @@ use tokio::sync::broadcast;
 /// Something happened to a connection. Every `Connected` is followed by exactly one `Disconnected` of the same
 /// generation, and comes after the `Disconnected` of the peer's connection before.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PeerEvent {
     /// A connection was registered.
     Connected(PeerInfo),
@@ -41,6 +42,7 @@ pub enum PeerEvent {
 
 /// Why there is no next event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PeerEventsError {
     /// The listener was too slow and this many events are lost: read [`TransportHandle::peers`](crate::TransportHandle::peers).
     #[error("{0} events were missed")]

@@ -162,7 +162,7 @@ async fn watch(
             event = events.recv() => match event {
                 Ok(event) => tell(&bar, &event, &mut unreachable),
                 Err(PeerEventsError::Missed(count)) => bar.say(&format!("{count} peer events were missed")),
-                Err(PeerEventsError::Closed) => handle.stopping().await,
+                Err(_) => handle.stopping().await,
             },
         }
     }
@@ -187,7 +187,7 @@ fn tell(bar: &Bar, event: &PeerEvent, unreachable: &mut Unreachable) {
         PeerEvent::Refused { peer, addr, reason: CloseReason::HandshakeRefused(refusal) } => {
             bar.say(&format!("refused {} at {addr}: {refusal}", peer.short()));
         }
-        // There was no place for it: on a busy node that is every other moment.
-        PeerEvent::Refused { .. } => {}
+        // That there was no place for a peer is no news: on a busy node it is every other moment.
+        _ => {}
     }
 }
