@@ -104,6 +104,7 @@ impl<S: Service> DynService for Registered<S> {
 }
 
 /// A conflict between services, or a declaration that cannot be kept.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
     /// Two streams share a kind.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 pub const OUTBOX_BYTES: usize = 256 * 1024;
 
 /// Why frames stopped.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The peer broke a rule of frames.
@@ -186,6 +187,7 @@ impl FrameSender {
 }
 
 /// One ordered stream with one peer, for the life of one routine.
+#[non_exhaustive]
 #[derive(Debug)]
 pub struct Session {
     /// The peer and its connection.
@@ -223,6 +225,7 @@ impl Session {
 }
 
 /// One request of a request/response stream, to be answered on [`responses`](Self::responses).
+#[non_exhaustive]
 #[derive(Debug)]
 pub struct Request {
     /// Who asks.

@@ -33,6 +33,7 @@ struct Shared {
 pub struct Spawner(Arc<Shared>);
 
 /// What [`Spawner::stop`] saw.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "it names the stragglers"]
 pub struct TaskReport {

@@ -88,9 +88,7 @@ pub(super) fn begin(order: Order, store: &Arc<dyn BlockStore>, pool: &WorkPool) 
                 (Err(order), skipped)
             }
             // A panic of the embedder's, or the pool's end.
-            JobFault::Cancelled | JobFault::Panicked(_) | JobFault::Closed => {
-                (Ok(order.undone(fault.to_string())), skipped)
-            }
+            _ => (Ok(order.undone(fault.to_string())), skipped),
         }
     }
     .boxed()

@@ -65,6 +65,7 @@ impl JobCx {
 }
 
 /// Why a job gave no result. Always ours, never a peer's.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobFault {
     /// Too many wait for the pool already; try again later or give the pool more sessions.
@@ -137,6 +138,7 @@ pub enum WorkEvent<T> {
 /// `started = succeeded + failed`; late and discarded results are counted among those again.
 ///
 /// What the owner looked at and prepared no job for is the owner's to count: the pool sees prepared jobs only.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WorkReport {
     /// Jobs that were given.
@@ -238,6 +240,7 @@ impl WorkSession {
 }
 
 /// What closing a pool saw.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "it names the stragglers"]
 pub struct CloseReport {
