@@ -303,7 +303,7 @@ impl TransportHandle {
     pub async fn ban(&self, target: BanTarget, lasting: Duration, evidence: &str) -> Result<(), BanError> {
         let evidence = evidence.to_owned();
         let ask = |done| DoorCommand::Ban { target, lasting, evidence, done };
-        self.ask_door(ask).await.unwrap_or_else(|Stopped| Err(BanError::Stopped))
+        self.ask_door(ask).await.unwrap_or(Err(BanError::Stopped))
     }
 
     /// Lifts a ban or a cooldown. `false` if there was none. Dropped before it returns, it may be lifted or not.

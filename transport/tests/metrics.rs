@@ -146,7 +146,7 @@ async fn counters_move_and_say_nothing_that_is_not_in_the_table() {
 /// A peer that is banned, and comes.
 async fn unwelcome(node: &mut Node) {
     let peer = raw::raw_id(4);
-    node.handle.ban(BanTarget::Peer(peer), Duration::from_secs(60), "").await.unwrap();
+    assert_eq!(node.handle.ban(BanTarget::Peer(peer), Duration::from_secs(60), "").await, Ok(()));
     let endpoint = raw::endpoint(4);
     let connection = raw::meet(&endpoint, 4, node.handle.local_addr(), paced()).await;
     while !matches!(node.event().await, PeerEvent::Refused { reason: CloseReason::Banned, .. }) {}
