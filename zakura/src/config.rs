@@ -83,7 +83,7 @@ pub struct TransportSection {
     /// before anybody has said who he is.
     pub max_pending_per_group: usize,
     /// Seconds for which nobody new of a neighbourhood is met after one of it delivered provably wrong content; 0 turns it
-    /// off.
+    /// off, and with it the pace of a neighbourhood's handshakes and of peers that come back.
     pub group_cooldown: u64,
     /// Bytes of frames sent in a second, to all peers together; 0 for no bound, otherwise 64 KiB or more. What QUIC and UDP
     /// add is not counted. What is over a bound waits; nothing is dropped.

@@ -12,8 +12,9 @@ pub struct GroupCaps {
     /// [`max_inbound`](crate::TransportConfig::max_inbound) with a key for each (threats T03).
     pub inbound: usize,
     /// For how long nobody new of a neighbourhood is met after one of it delivered provably wrong content; zero turns it
-    /// off. Stops the next key of the same operator from doing it again at once (threats 4.1). Connections that stand are
-    /// left alone.
+    /// off, and with it all that holds a neighbourhood to account: how often handshakes begin and peers come back, and who is
+    /// let in after many panics. Stops the next key of the same operator from doing it again at once (threats 4.1).
+    /// Connections that stand are left alone.
     pub cooldown: Duration,
 }
 
