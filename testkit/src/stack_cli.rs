@@ -18,7 +18,7 @@ pub struct StackArgs {
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// How many seeds.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Only this seed, with its last events.
     #[arg(long, conflicts_with_all = ["from", "seeds", "json"])]

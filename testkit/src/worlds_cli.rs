@@ -18,10 +18,10 @@ pub struct SizeArgs {
     #[arg(long, value_enum, default_value_t = Rung::Toy)]
     chain: Rung,
     /// Peers of the node that syncs.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
     peers: u16,
     /// Blocks of the honest branch.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     heights: u32,
     /// Peers that begin with nothing too.
     #[arg(long, default_value_t = 2)]
@@ -76,7 +76,7 @@ pub struct SweepArgs {
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// How many seeds.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// Worlds at a time.
     #[arg(long, default_value_t = 2)]

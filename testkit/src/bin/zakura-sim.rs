@@ -79,7 +79,7 @@ struct World {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Nodes; the first has the chain.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     nodes: u16,
     /// Connections of each node, about.
     #[arg(long, default_value_t = 8)]
