@@ -134,6 +134,7 @@ async fn siege(kind: &str, sources: u16) {
     assert!(flood.wait().unwrap().success(), "the flood could not be raised");
     assert!(number >= 3, "a flood that is over before anybody came");
     assert!(middle(&visits) < SERVED && middle(&dials) < SERVED);
+    assert!(late * 10 <= visits.len(), "{late} of {number} newcomers had to wait");
     assert!(most < MEMORY, "{most} bytes more than before");
     // The flood's process is gone without a word: its connections end with the node.
     node.stop().await.unwrap();
