@@ -134,19 +134,16 @@ async fn siege(kind: &str, sources: u16) {
     assert!(flood.wait().unwrap().success(), "the flood could not be raised");
     assert!(number >= 3, "a flood that is over before anybody came");
     assert!(middle(&visits) < SERVED && middle(&dials) < SERVED);
-    assert!(late * 10 <= visits.len(), "{late} of {number} newcomers had to wait");
+    assert!(late * 5 <= visits.len(), "{late} of {number} newcomers had to wait");
     assert!(most < MEMORY, "{most} bytes more than before");
     // The flood's process is gone without a word: its connections end with the node.
     node.stop().await.unwrap();
 }
 
+/// One after the other: each is as much as a small machine raises.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handshakes_from_64_addresses_keep_nobody_out() {
+async fn floods_from_64_and_300_addresses_keep_nobody_out() {
     siege("dribble", 64).await;
     siege("knock", 64).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_from_300_addresses_keeps_nobody_out() {
     siege("all", 300).await;
 }
